@@ -18,6 +18,7 @@ _SOURCE = "image-pipeline"  # the source of outcome events; see docs/events.md
 _KEPT_SECONDS = "3600"
 _MOST_KEYS_OF_A_REQUEST = 1000
 _MOST_RECEIVES = 50
+_RECEIVE_SECONDS = 1
 _DEFAULT_BUS = "default"
 _TARGET = "queue"
 
@@ -51,7 +52,8 @@ def inbox(stack: Stack, name: str, folder: str) -> Iterator[Inbox]:
 
         def receive() -> list[str]:
             sqs = stack.client("sqs")
-            messages = sqs.receive_message(QueueUrl=url, MaxNumberOfMessages=10, WaitTimeSeconds=1).get("Messages", [])
+            request = {"QueueUrl": url, "MaxNumberOfMessages": 10, "WaitTimeSeconds": _RECEIVE_SECONDS}
+            messages = sqs.receive_message(**request).get("Messages", [])
             if messages:
                 entries = [
                     {"Id": str(index), "ReceiptHandle": message["ReceiptHandle"]}

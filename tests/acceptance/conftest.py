@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import os
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,6 +16,7 @@ import pytest
 
 from image_pipeline_cli import local_run
 from image_pipeline_cli.stack import Stack, find_local
+from image_pipeline_cli.verify import preparation, session, temporary
 from local.pipeline import Pipeline
 from tests.conftest import CALLER_ENVIRONMENT, ROOT
 
@@ -50,10 +52,27 @@ def target(request: pytest.FixtureRequest) -> Target:
     return local
 
 
+@pytest.fixture(scope="module", autouse=True)
+def impatient() -> Iterator[None]:
+    """Shorten the waits of `verify`: the local run answers at once."""
+    with pytest.MonkeyPatch.context() as patch:
+        if not STACK:
+            patch.setattr(session, "_POLL_SECONDS", 0.1)
+            patch.setattr(temporary, "_RECEIVE_SECONDS", 0)
+            patch.setattr(preparation, "_QUIET_SECONDS", 0.3)
+        yield
+
+
+@pytest.fixture(scope="session")
+def local_stack(shared_pipeline: Pipeline, local_target: Target) -> Stack:
+    """The shared pipeline as commands see it. It has clients of its own, which take long to create."""
+    return find_local(shared_pipeline.run_dir)
+
+
 @pytest.fixture
-def stack(pipeline: Pipeline, local_target: Target) -> Stack:
+def stack(pipeline: Pipeline, local_stack: Stack) -> Stack:
     """The shared pipeline as commands see it; faults end with the test."""
-    return find_local(pipeline.run_dir)
+    return local_stack
 
 
 def inventory(stack: Stack) -> dict[str, Any]:

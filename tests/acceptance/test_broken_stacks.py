@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import threading
 import uuid
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -17,7 +18,7 @@ from image_pipeline_cli import checks, local_run
 from image_pipeline_cli.checks import Check, State
 from image_pipeline_cli.commands import main
 from image_pipeline_cli.exits import INCOMPLETE, OK, TIMED_OUT
-from image_pipeline_cli.stack import Stack, find_local
+from image_pipeline_cli.stack import Stack
 from image_pipeline_cli.verify import api, changes, command, images, leftovers, preparation, reports, temporary
 from image_pipeline_cli.verify.samples import FIRST, BadFile, SampleImage, bad_files
 from image_pipeline_cli.verify.session import Session
@@ -129,12 +130,11 @@ def without_events(pipeline: Pipeline) -> Iterator[None]:
 
 
 @pytest.fixture(scope="module")
-def shared_session(shared_pipeline: Pipeline, local_target: Any) -> Iterator[Session]:
-    """A prepared run whose first upload and overwrite are processed."""
-    session = Session(find_local(shared_pipeline.run_dir), PREFIX + uuid.uuid4().hex[:8], 60.0)
-    problems: list[Any] = []
-    preparation.prepare(session, problems.append)
-    images.upload_first(session, 60.0, problems.append)
+def shared_session(local_stack: Stack) -> Iterator[Session]:
+    """A run whose first upload and overwrite are processed. Its uploads stay, because each deletion is processed."""
+    session = Session(local_stack, PREFIX + uuid.uuid4().hex[:8], 60.0)
+    problems = [result for check in preparation.PREPARATIONS if (result := checks.perform(check, session)).advice]
+    images.upload_first(session, 60.0, lambda _: None)
     changes.check_duplicate(session)
     changes.check_overwrite(session)
     assert problems == []
@@ -170,6 +170,11 @@ def turned(session: Session) -> str:
 def with_point(session: Session) -> str:
     """Upload the sample with a point, and check it."""
     return uploaded(session, fresh(next(sample for sample in images.SAMPLES if sample.point)))
+
+
+def first_upload(session: Session) -> str:
+    """Check the first upload, which was processed before."""
+    return images.check_sample(session, FIRST)
 
 
 def new_upload(session: Session) -> str:
@@ -289,13 +294,13 @@ CASES = {
     "renditions cannot be read": Case(
         "first upload",
         without("GetStatusFunctionRole", "SignRenditionUrls"),
-        new_upload,
+        first_upload,
         ("answers 403", "s3:GetObjectVersion"),
     ),
     "statuses cannot be read": Case(
         "first upload",
         without("GetStatusFunctionRole", "ReadRecords"),
-        new_upload,
+        first_upload,
         ("GET …/status answered 500 instead of 200", "ApiErrorsAlarm"),
     ),
     "a rejection has another reason": Case(
@@ -382,6 +387,7 @@ CASES = {
 BREADTH = {
     "the first version is rendered again",
     "the point is ignored",
+    "the record has other facts",
     "the record has other sizes of renditions",
     "orientation is ignored",
     "statuses cannot be read",
@@ -512,6 +518,34 @@ def test_a_failed_clean_up_names_the_remaining_objects(stack, check):
     assert key not in inventory(stack)["renditions"]
 
 
+def test_the_clean_up_waits_for_a_thread_that_is_uploading(pipeline, stack, monkeypatch):
+    """After Ctrl-C, threads finish their uploads, which must not stay."""
+    sending, waiting, s3 = threading.Event(), threading.Event(), stack.client("s3")
+
+    def put_object(**arguments: Any) -> Any:
+        sending.set()
+        assert waiting.wait(30)
+        return s3.put_object(**arguments)
+
+    def wait_until(condition: Callable[[], bool], *seconds: float) -> bool:
+        if condition():
+            return True
+        waiting.set()
+        return Session.wait_until(session, condition, *seconds)
+
+    session = Session(stack, PREFIX + uuid.uuid4().hex[:8], 30.0)
+    monkeypatch.setattr(session, "wait_until", wait_until)
+    uploading = with_methods(session, {"s3": {"put_object": put_object}})
+    thread = threading.Thread(target=uploading.put, args=("empty.jpg", b""))
+    with without_events(pipeline):
+        thread.start()
+        assert sending.wait(30)
+        preparation.remove_uploads(session)
+        waiting.set()
+        thread.join()
+        assert f"{session.folder}empty.jpg" not in inventory(stack)["uploads"]
+
+
 @pytest.mark.parametrize("workflow", ["STANDARD", pytest.param("EXPRESS", marks=HEAVY)])
 def test_a_second_execution_of_an_upload_fails(session, workflow):
     """A workflow that does not recognise a duplicate fails, also if its execution starts late and cannot be described.
@@ -601,7 +635,10 @@ def test_a_bucket_without_events_stops_the_command_before_it_creates_resources(p
             assert (code, "sends no events to EventBridge" in out) == (INCOMPLETE, True)
 
 
-@pytest.mark.parametrize("rule", ["ProcessImageStateMachineImageUploaded", "WatchRecordsFunctionEveryFiveMinutes"])
+@pytest.mark.parametrize(
+    "rule",
+    ["ProcessImageStateMachineImageUploaded", pytest.param("WatchRecordsFunctionEveryFiveMinutes", marks=HEAVY)],
+)
 def test_a_disabled_rule_stops_the_command_before_it_creates_resources(pipeline, stack, capsys, rule):
     """Both commands explain how to enable the rule."""
     events, name = pipeline.client("events"), stack.resources("AWS::Events::Rule")[rule]
@@ -638,9 +675,8 @@ def test_a_mail_address_must_be_subscribed_and_confirmed(pipeline, reconfigure, 
     assert (code, "NotificationEmail is me@example.com, but it is not subscribed." in out) == (INCOMPLETE, True), out
 
 
-def test_uploads_without_an_execution_time_out(pipeline, stack, capsys, monkeypatch):
+def test_uploads_without_an_execution_time_out(pipeline, stack, capsys):
     """`verify` reports the missing outcome; `doctor` finds the events in the dead-letter queue."""
-    monkeypatch.setattr(preparation, "_QUIET_SECONDS", 0.3)
     pipeline.restrict("ProcessImageStateMachineImageUploadedRole", [])
     code, out = run_command(stack, pipeline.run_dir, capsys, "verify", "--yes", "--timeout", "1")
     assert code == TIMED_OUT

@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import io
 import json
-import os
 import re
 import signal
 import subprocess
@@ -23,10 +22,11 @@ from image_pipeline_cli.checks import CheckFailedError
 from image_pipeline_cli.commands import main
 from image_pipeline_cli.exits import INTERRUPTED, OK
 from image_pipeline_cli.verify import command, estimate, http, leftovers, preparation, temporary
-from image_pipeline_cli.verify.samples import FIRST
+from image_pipeline_cli.verify.samples import FIRST, SAMPLES
 from image_pipeline_cli.verify.session import Session
 from tests.acceptance.conftest import STACK, Target, inventory
-from tests.conftest import ROOT, _CloudFormation
+from tests.conftest import HEAVY, ROOT, _CloudFormation
+from tests.interruptions import interrupted
 
 NAMES = [
     *(check.name for check in command.PRECONDITIONS),
@@ -168,20 +168,22 @@ def test_the_deployment_role_may_verify(proof):
 
 
 @pytest.mark.skipif(STACK is not None, reason="lists everything in the account")
-def test_ctrl_c_leaves_nothing_behind(stack, local_target):
+@pytest.mark.parametrize(
+    ("event", "text"),
+    [
+        pytest.param("urllib.Request", "/status", id="after the first upload"),
+        pytest.param(
+            *("http.client.send", f"/{SAMPLES[0].file_name} HTTP/1.1"), marks=HEAVY, id="while threads are uploading"
+        ),
+    ],
+)
+def test_ctrl_c_leaves_nothing_behind(stack, local_target, event, text):
     """Ctrl-C removes every created resource, and the exit code reports the interruption."""
     before = inventory(stack)
-    process = start(local_target, "verify", "--yes")
-    assert process.stdout is not None
-    for line in process.stdout:
-        if "first upload" in line:
-            assert inventory(stack) != before
-            os.kill(process.pid, signal.SIGINT)
-            break
-    out, errors = process.communicate()
-    assert (process.returncode, "Traceback" in errors) == (INTERRUPTED, False), errors
-    assert "Everything that this run created was removed." in out
-    assert "The same command starts anew." in errors
+    process = interrupted("image_pipeline_cli", event, text, 1, "verify", "--yes", *local_target.options)
+    assert (process.returncode, "Traceback" in process.stderr) == (INTERRUPTED, False), process.stderr
+    assert "Everything that this run created was removed." in process.stdout
+    assert "The same command starts anew." in process.stderr
     assert inventory(stack) == before
 
 
@@ -212,9 +214,8 @@ def test_a_later_run_removes_the_leftovers_of_a_killed_run(stack, local_target, 
 
 @pytest.mark.skipif(STACK is not None, reason="needs the shared pipeline")
 @pytest.mark.parametrize("is_empty", [True, False])
-def test_an_upload_without_a_record_may_still_be_processed(stack, monkeypatch, is_empty):
+def test_an_upload_without_a_record_may_still_be_processed(stack, is_empty):
     """The clean-up reports it, unless the upload is empty: a deleted empty upload never gets a record."""
-    monkeypatch.setattr(preparation, "_QUIET_SECONDS", 0.3)
     session = Session(stack, f"{temporary.PREFIX}{uuid.uuid4()}", seconds=1.0)
     session.remember("a.jpg", "v", "etag", 0.0, is_empty=is_empty)
     with contextlib.nullcontext() if is_empty else pytest.raises(CheckFailedError, match="not ended"):

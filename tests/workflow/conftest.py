@@ -2,16 +2,54 @@
 
 import itertools
 import json
+import time
 import uuid
 from contextlib import contextmanager
+from functools import cached_property
 
 import pytest
+from boto3.dynamodb.types import TypeSerializer
 
 from image_pipeline.keys import rendition_prefix
+from image_pipeline.store import uploads
 from image_pipeline.store.storage import SUPERSEDED_TAG
 from tests.conftest import ROOT
+from tests.pictures import photo
 
+PHOTO, OTHER = photo(200, 150), photo(150, 200)
 _numbers = itertools.count()
+
+
+@pytest.fixture
+def pipeline(pipeline):
+    """The shared pipeline without the readers of its stream, which would take a quarter of the CPU of these tests."""
+    stop_feeds(pipeline)
+    return pipeline
+
+
+def stop_feeds(pipeline):
+    """Replace the functions that list and publish changes of records, until `clear`."""
+    for function in ("IndexImagesFunction", "PublishOutcomesFunction"):
+        pipeline.replace(function, lambda _: None)
+
+
+def repair(pipeline):
+    """Remove all faults and replacements of a test."""
+    pipeline.clear()
+    stop_feeds(pipeline)
+
+
+@pytest.fixture(scope="module")
+def silent(shared_pipeline):
+    """No event of S3 starts an execution during the tests of a module."""
+    with silent_bucket(shared_pipeline):
+        yield
+
+
+@pytest.fixture
+def quiet_pipeline(pipeline, silent):
+    """A pipeline in which only the test starts executions."""
+    return pipeline
 
 
 @pytest.fixture
@@ -21,31 +59,100 @@ def key():
 
 
 @pytest.fixture
-def outcome(pipeline):
-    """A function that uploads, waits, and returns the results."""
-    return lambda key, data: Outcome(pipeline, key, pipeline.upload(key, data))
+def outcome(quiet_pipeline):
+    """A function that uploads, processes the upload, and returns the results."""
+    return lambda key, data: Outcome(quiet_pipeline, start(quiet_pipeline, put(quiet_pipeline, key, data)))
 
 
 class Outcome:
     """The results of an upload."""
 
-    def __init__(self, pipeline, key, version_id):
-        self.record = pipeline.wait_for(key, version_id)
-        executions = pipeline.executions("ProcessImageStateMachine")
-        (self.execution,) = [
-            execution for execution in executions if (execution.key, execution.version_id) == (key, version_id)
-        ]
-        self.states = pipeline.states_entered(self.execution)
-        self.notifications = [
-            notification
-            for notification in pipeline.notifications()
-            if notification["MessageAttributes"]["imageKey"]["Value"] == key
-        ]
+    def __init__(self, pipeline, execution):
+        self.pipeline, self.execution = pipeline, execution
+        self.record = pipeline.record(execution.key)
+
+    @cached_property
+    def states(self):
+        """The names of the states, in the order in which the execution entered them."""
+        return self.pipeline.states_entered(self.execution)
+
+    @cached_property
+    def notifications(self):
+        """All notifications about this key."""
+        return about(self.pipeline, self.execution.key)
 
     @property
     def notified(self):
         """The `status` of every notification about this key."""
-        return [notification["MessageAttributes"]["status"]["Value"] for notification in self.notifications]
+        return statuses(self.notifications)
+
+
+@pytest.fixture(scope="module")
+def photo_outcome(shared_pipeline, silent):
+    """The results of the upload of a photo."""
+    key = f"uploads/workflow/{uuid.uuid4()}.jpg"
+    return Outcome(shared_pipeline, start(shared_pipeline, put(shared_pipeline, key, PHOTO)))
+
+
+@pytest.fixture
+def processed(quiet_pipeline, photo_outcome):
+    """A function that stores a photo, its renditions and its record as an execution does, which takes much longer."""
+
+    def store(key, **fields):
+        photo_record = photo_outcome.record
+        entity = put(quiet_pipeline, key, PHOTO)["detail"]["object"]
+        bucket, s3 = quiet_pipeline.outputs["ThumbnailsBucketName"], quiet_pipeline.client("s3")
+        record = photo_record | {"ImageKey": key, "uploadOrder": uploads.pad(entity["sequencer"])} | fields
+        record["upload"] = photo_record["upload"] | {
+            "key": key, "versionId": entity["version-id"], "sequencer": entity["sequencer"]
+        }  # fmt: skip
+        record["renditions"] = []
+        for rendition in photo_record["renditions"]:
+            own = rendition["key"].replace(rendition_prefix(photo_record["ImageKey"]), rendition_prefix(key))
+            version = s3.put_object(Bucket=bucket, Key=own, Body=b"1")["VersionId"]
+            record["renditions"].append(rendition | {"key": own, "versionId": version})
+        put_item(quiet_pipeline, record)
+        return quiet_pipeline.record(key)
+
+    return store
+
+
+def put_item(pipeline, record):
+    """Store a record."""
+    item = {name: TypeSerializer().serialize(value) for name, value in record.items()}
+    pipeline.client("dynamodb").put_item(TableName=pipeline.outputs["ImageTableName"], Item=item)
+
+
+def put(pipeline, key, body, **options):
+    """Upload to the silent bucket, and return the event that S3 would send."""
+    answer = pipeline.client("s3").put_object(Bucket=pipeline.uploads_bucket, Key=key, Body=body, **options)
+    return event_of(pipeline, key, answer, len(body))
+
+
+def event_of(pipeline, key, answer, size):
+    """Return the event of an upload with the answer of S3."""
+    event = uploaded(pipeline, key)
+    event["detail"]["object"] |= {
+        "version-id": answer["VersionId"],
+        "etag": answer["ETag"].strip('"'),
+        "size": size,
+        "sequencer": f"{time.time_ns():016X}",
+    }
+    return event
+
+
+def about(pipeline, key):
+    """Return the notifications about a key, oldest first."""
+    return [
+        notification
+        for notification in pipeline.notifications()
+        if notification["MessageAttributes"]["imageKey"]["Value"] == key
+    ]
+
+
+def statuses(notifications):
+    """Return the outcome that each notification reports."""
+    return [notification["MessageAttributes"]["status"]["Value"] for notification in notifications]
 
 
 def uploaded(pipeline, key):
@@ -62,8 +169,14 @@ def start(pipeline, event, machine="ProcessImage"):
     arn = states.start_execution(
         stateMachineArn=pipeline.outputs[f"{machine}StateMachineArn"], name=str(uuid.uuid4()), input=json.dumps(event)
     )["executionArn"]
-    pipeline.wait_for_end(arn)
-    return next(execution for execution in pipeline.executions() if execution.arn == arn)
+    return pipeline.wait_for_end(arn)
+
+
+def event_again(pipeline, key, **changes):
+    """Return an event of the current upload of a key that another program sends, such as the API for a reprocess."""
+    table = pipeline.outputs["ImageTableName"]
+    state = uploads.UploadState.read(pipeline.client, bucket=pipeline.uploads_bucket, table=table, key=key)
+    return state.event(**changes)
 
 
 def start_again(pipeline, execution, **changes):
@@ -137,8 +250,7 @@ def drain(pipeline, seconds=60):
 def silent_bucket(pipeline):
     """Disable the rules for events of S3, so that only the test starts executions."""
     events = pipeline.client("events")
-    names = [rule["Name"] for rule in events.list_rules()["Rules"]]
-    of_bucket = [name for name in names if name.endswith(("Uploaded", "Deleted"))]
+    of_bucket = [name for rule, _, name in pipeline.resources if rule.endswith(("Uploaded", "Deleted"))]
     assert len(of_bucket) == 4
     for name in of_bucket:
         events.disable_rule(Name=name)

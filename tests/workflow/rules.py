@@ -18,6 +18,8 @@ SERVICES = {
     for name, state in machine.tasks.items()
 }
 LAMBDA_TASKS = [task for task in TASKS if SERVICES[task] == "lambda"]
+REPEATABLE = ("ValidateImage", "ExtractMetadata", "ReadRecord", "NotifyFailure", "CleanRenditions")
+"""Tasks whose second call has no condition: they write nothing, or do the same again."""
 
 
 @dataclass(frozen=True)
@@ -32,7 +34,7 @@ class Fault:
     effective: bool = False
     """Whether the call has taken effect nevertheless."""
     typical: bool = False
-    """Whether `make test` tries it at every Task; it tries the others where a service is called first."""
+    """Whether `make test` tries it also where a service is not called first."""
 
 
 THROTTLED = 41  # tries: more than an hour, see test_asl.py
@@ -47,11 +49,9 @@ ANSWERS = {
     "list": [{"milliseconds": 1}],
     "text": "ok",
     "page": "<!DOCTYPE html><html><body><h1>503 Service Unavailable</h1></body></html>",
-    "too large": "x" * 5_000_000,
+    "too large": "x" * 300_000,  # Step Functions accepts 256 KiB
 }
 """Invalid answers of a function, by kind."""
-TYPICAL_ANSWERS = ("nothing", "too large")
-"""The kinds that `make test` tries at every Task."""
 
 FAULTS = {
     "lambda": [
@@ -126,7 +126,7 @@ FAULTS = {
         ),
         Fault("named after the service", UNNAMED, ("StepFunctions.AWSStepFunctionsException",)),
         Fault("state out of time", AT_FAULT),
-        Fault("answer lost", AT_FAULT, effective=True),
+        Fault("answer lost", AT_FAULT, effective=True, typical=True),
         Fault("denied", FINAL, ("StepFunctions.AccessDeniedException",)),
     ],
 }

@@ -9,11 +9,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from boto3.dynamodb.types import TypeSerializer
 
 from tests.conftest import HEAVY, ROOT, WITH_OUTCOME
 from tests.pictures import photo
-from tests.workflow.conftest import drain, silent_bucket
+from tests.workflow.conftest import drain, put_item, repair
 from tests.workflow.rules import ANSWERS, BACKFILL_TASKS, FAULTS, SERVICES
 
 PHOTO = photo(64, 48)
@@ -22,9 +21,9 @@ PHOTO = photo(64, 48)
 class Folder:
     """Uploads of one test. Their messages reach this object instead of the function that processes them."""
 
-    def __init__(self, pipeline: Any) -> None:
+    def __init__(self, pipeline: Any, prefix: str = "") -> None:
         self.pipeline = pipeline
-        self.prefix = f"uploads/backfill/{uuid.uuid4()}/"
+        self.prefix = prefix or f"uploads/backfill/{uuid.uuid4()}/"
         self.manifest: dict[str, Any] = {}
         self.sent: list[str] = []
         self._received: list[Any] = []
@@ -38,10 +37,7 @@ class Folder:
                 item = {**WITH_OUTCOME, "ImageKey": self.prefix + name, **record}
                 if "error" in record:
                     item["error"] = {**WITH_OUTCOME["error"], "code": record["error"]}
-                self.pipeline.client("dynamodb").put_item(
-                    TableName=self.pipeline.outputs["ImageTableName"],
-                    Item={field: TypeSerializer().serialize(value) for field, value in item.items()},
-                )
+                put_item(self.pipeline, item)
 
     def start(self, **request: Any) -> Any:
         """Run a backfill to its end and return the execution."""
@@ -84,19 +80,38 @@ class Folder:
 
 
 @pytest.fixture
-def folder(pipeline):
+def folder(quiet_pipeline):
     """A folder without processing: only the test receives messages, and events of S3 start nothing."""
-    with silent_bucket(pipeline):
-        yield Folder(pipeline)
+    return Folder(quiet_pipeline)
 
 
-def test_every_upload_below_a_prefix_is_queued(folder):
-    """Each upload gets one message, over several pages and batches."""
-    names = [f"{number:03}.jpg" for number in range(120)]
-    folder.upload(*names)
-    counts = folder.backfill()
-    assert counts == {"listed": 120, "selected": 120, "selectedBytes": 120 * len(PHOTO), "overLimit": 0}
-    assert sorted(folder.sent) == names
+MANY = [f"{number:03}.jpg" for number in range(120)]
+"""Several batches; a batch has at most a hundred uploads."""
+
+
+@pytest.fixture(scope="module")
+def prefix_of_many(shared_pipeline, silent):
+    """A prefix with many uploads, which no backfill changes."""
+    prefix = f"uploads/backfill/{uuid.uuid4()}/"
+    for name in MANY:
+        shared_pipeline.upload(prefix + name, b"1")
+    return prefix
+
+
+@pytest.fixture
+def large_folder(quiet_pipeline, prefix_of_many):
+    """A folder with many uploads."""
+    return Folder(quiet_pipeline, prefix_of_many)
+
+
+def test_every_upload_below_a_prefix_is_queued(large_folder):
+    """Each upload gets one message, over several pages and batches, and the manifest lists the results."""
+    counts = large_folder.backfill()
+    assert counts == {"listed": 120, "selected": 120, "selectedBytes": 120, "overLimit": 0}
+    assert sorted(large_folder.sent) == MANY
+    (file,) = large_folder.manifest["ResultFiles"]["SUCCEEDED"]
+    assert file["Key"].startswith("backfills/")
+    assert large_folder.manifest["ResultFiles"]["FAILED"] == []
 
 
 def test_a_message_requests_a_reprocess(folder):
@@ -149,7 +164,7 @@ def test_uploads_with_current_renditions_are_not_selected(folder, pipeline):
     """Running the same backfill again continues it."""
     folder.upload("a.jpg")
     assert folder.backfill(recipeChanged=True)["selected"] == 1
-    pipeline.clear()  # the test has received the message of before; the function receives another one
+    repair(pipeline)  # the test has received the message of before; the function receives another one
     key = folder.prefix + "a.jpg"
     body = json.dumps({"bucket": pipeline.uploads_bucket, "key": key, "reprocess": True})
     pipeline.client("sqs").send_message(QueueUrl=pipeline.outputs["BatchQueueUrl"], MessageBody=body)
@@ -159,32 +174,21 @@ def test_uploads_with_current_renditions_are_not_selected(folder, pipeline):
 
 
 @pytest.mark.parametrize("most", [1, 111])
-def test_a_backfill_stays_within_its_limit(folder, most):
+def test_a_backfill_stays_within_its_limit(large_folder, most):
     """The limit is exact with parallel batches."""
-    folder.upload(*(f"{number}.jpg" for number in range(120)))
-    counts = folder.backfill(maxImages=most, concurrency=3)
+    counts = large_folder.backfill(maxImages=most, concurrency=3)
     assert (counts["selected"], counts["overLimit"]) == (most, 120 - most)
-    assert len(set(folder.sent)) == len(folder.sent) == most
-
-
-def test_the_results_are_listed_in_a_manifest(folder):
-    """The manifest lists one line per batch, below the name of the backfill."""
-    folder.upload(*(f"{number}.jpg" for number in range(101)))
-    folder.backfill(dryRun=True)
-    (file,) = folder.manifest["ResultFiles"]["SUCCEEDED"]
-    assert file["Key"].startswith("backfills/")
-    assert folder.manifest["ResultFiles"]["FAILED"] == []
+    assert len(set(large_folder.sent)) == len(large_folder.sent) == most
 
 
 @pytest.mark.parametrize(("tolerated", "status"), [(0, "FAILED"), (49, "FAILED"), (50, "SUCCEEDED")])
-def test_a_backfill_fails_beyond_the_tolerated_failures(folder, tolerated, status):
+def test_a_backfill_fails_beyond_the_tolerated_failures(large_folder, tolerated, status):
     """The other parts are processed, and a redrive repeats the failed ones."""
-    folder.upload(*(f"{number:03}.jpg" for number in range(120)))
-    folder.pipeline.fault("dynamodb", "BatchGetItem", "AccessDeniedException", times=-1, containing="110.jpg")
-    execution = folder.start(toleratedFailurePercentage=tolerated)
+    large_folder.pipeline.fault("dynamodb", "BatchGetItem", "AccessDeniedException", times=-1, containing="110.jpg")
+    execution = large_folder.start(toleratedFailurePercentage=tolerated)
     assert execution["status"] == status
     assert execution.get("error") == (None if status == "SUCCEEDED" else "States.ExceedToleratedFailureThreshold")
-    assert len(folder.messages()) == 100
+    assert len(large_folder.messages()) == 100
 
 
 @pytest.mark.parametrize("tolerated", [0, 100])
@@ -250,10 +254,8 @@ def test_every_task_of_a_backfill_calls_a_function():
 
 each_fault = pytest.mark.parametrize(
     "fault",
-    [
-        pytest.param(fault, id=fault.name, marks=() if fault.typical or fault.name == "throttled" else HEAVY)
-        for fault in FAULTS["lambda"]
-    ],
+    # test_faults.py tries the others at another Task with the same retries
+    [pytest.param(fault, id=fault.name, marks=() if fault.typical else HEAVY) for fault in FAULTS["lambda"]],
 )
 
 

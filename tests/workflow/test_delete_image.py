@@ -4,10 +4,10 @@ import time
 
 import pytest
 
-from tests.pictures import photo
-from tests.workflow.conftest import deletion, start, start_again
+from tests.workflow.conftest import PHOTO, deletion, event_again, repair, start
 
-PHOTO = photo(200, 150)
+pytestmark = pytest.mark.usefixtures("silent")
+
 DAY = 86_400
 
 
@@ -28,26 +28,27 @@ def stored(pipeline, key):
 @pytest.mark.parametrize(
     ("version", "kind"), [("a-marker", "Delete Marker Created"), (None, "Permanently Deleted")], ids=["marker", "plain"]
 )
-def test_a_deletion_leaves_a_tombstone_and_no_rendition(pipeline, outcome, key, version, kind):
+def test_a_deletion_leaves_a_tombstone_and_no_rendition(pipeline, processed, key, version, kind):
     """The record is DELETED, has no data of the image, and expires."""
-    before = outcome(key, PHOTO)
+    before = processed(key)
     assert stored(pipeline, key)
     assert delete(pipeline, deletion(pipeline, key, version=version, kind=kind)) == "CleanRenditions"
     record = pipeline.record(key)
     assert record["status"] == "DELETED"
     assert record["deletedAt"] == "2026-11-21T12:00:00Z"
-    assert record["createdAt"] == before.record["createdAt"]
+    assert record["createdAt"] == before["createdAt"]
     assert not {"image", "exif", "renditions", "labels", "summary", "warnings", "error", "claimedAt"} & record.keys()
     assert 29 * DAY < int(record["expiresAt"]) - time.time() <= 30 * DAY
     assert stored(pipeline, key) == []
 
 
-def test_a_late_upload_does_not_restore_a_deleted_image(pipeline, outcome, key):
+def test_a_late_upload_does_not_restore_a_deleted_image(pipeline, processed, key):
     """An event that is older than the deletion changes no record and sends no notification."""
-    first = outcome(key, PHOTO)
+    processed(key)
+    late = event_again(pipeline, key, reprocess=False, sequencer="F0")
     delete(pipeline, deletion(pipeline, key))
     tombstone = pipeline.record(key)
-    again = start_again(pipeline, first.execution, sequencer="F0")
+    again = start(pipeline, late)
     assert pipeline.states_entered(again)[-1] == "Superseded"
     assert pipeline.record(key) == tombstone
 
@@ -61,11 +62,12 @@ def test_a_deletion_before_its_upload_wins(pipeline, outcome, key):
     assert result.notified == []
 
 
-def test_an_upload_after_a_deletion_is_processed(pipeline, outcome, key):
+def test_an_upload_after_a_deletion_is_processed(pipeline, processed, key):
     """The record of the new upload never expires."""
-    first = outcome(key, PHOTO)
+    processed(key)
+    newer = event_again(pipeline, key, reprocess=False, sequencer="F2")
     delete(pipeline, deletion(pipeline, key, sequencer="F1"))
-    start_again(pipeline, first.execution, sequencer="F2")
+    start(pipeline, newer)
     record = pipeline.record(key)
     assert record["status"] == "COMPLETED"
     assert not {"deletedAt", "expiresAt"} & record.keys()
@@ -74,31 +76,30 @@ def test_an_upload_after_a_deletion_is_processed(pipeline, outcome, key):
     assert stored(pipeline, key)
 
 
-def test_a_duplicate_deletion_changes_nothing(pipeline, outcome, key):
+def test_a_duplicate_deletion_changes_nothing(pipeline, processed, key):
     """EventBridge delivers events at least once."""
-    outcome(key, PHOTO)
+    processed(key)
     delete(pipeline, deletion(pipeline, key))
     tombstone = pipeline.record(key)
     assert delete(pipeline, deletion(pipeline, key)) == "Superseded"
     assert pipeline.record(key) == tombstone
 
 
-def test_deleting_an_older_version_keeps_the_image(pipeline, outcome, key):
+def test_deleting_an_older_version_keeps_the_image(pipeline, processed, key):
     """A lifecycle permanently deletes noncurrent versions every day."""
-    old = outcome(key, PHOTO)
-    new = outcome(key, PHOTO)
-    event = deletion(pipeline, key, version=old.execution.version_id, kind="Permanently Deleted")
+    old, new = processed(key), processed(key)
+    event = deletion(pipeline, key, version=old["upload"]["versionId"], kind="Permanently Deleted")
     assert delete(pipeline, event) == "Superseded"
-    assert pipeline.record(key) == new.record
+    assert pipeline.record(key) == new
 
 
-def test_deleting_the_shown_version_deletes_the_image(pipeline, outcome, key):
+def test_deleting_the_shown_version_deletes_the_image(pipeline, processed, key):
     """A newer upload still wins if its event arrives after that of the deletion."""
-    result = outcome(key, PHOTO)
-    event = deletion(pipeline, key, version=result.execution.version_id, kind="Permanently Deleted")
-    assert delete(pipeline, event) == "CleanRenditions"
+    version = processed(key)["upload"]["versionId"]
+    newer = event_again(pipeline, key, reprocess=False, sequencer="F0")
+    assert delete(pipeline, deletion(pipeline, key, version=version, kind="Permanently Deleted")) == "CleanRenditions"
     assert pipeline.record(key)["status"] == "DELETED"
-    start_again(pipeline, result.execution, sequencer="F0")
+    start(pipeline, newer)
     assert pipeline.record(key)["upload"]["sequencer"] == "F0"
 
 
@@ -117,13 +118,13 @@ def test_a_deletion_supersedes_a_running_execution(pipeline, outcome, key):
     assert stored(pipeline, key) == []
 
 
-def test_a_failed_deletion_can_be_redriven(pipeline, outcome, key):
+def test_a_failed_deletion_can_be_redriven(pipeline, processed, key):
     """The execution keeps the error and the state, so no deletion is lost."""
-    outcome(key, PHOTO)
+    processed(key)
     pipeline.fault("dynamodb", "UpdateItem", "AccessDeniedException", times=-1, containing=key)
     execution = start(pipeline, deletion(pipeline, key), "DeleteImage")
     assert execution.status == "FAILED"
     assert "AccessDenied" in execution.error
-    pipeline.clear()
+    repair(pipeline)
     assert pipeline.record(key)["status"] == "COMPLETED"
     assert delete(pipeline, deletion(pipeline, key)) == "CleanRenditions"

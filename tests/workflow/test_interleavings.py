@@ -25,7 +25,7 @@ from image_pipeline.keys import rendition_key
 from image_pipeline.store import uploads
 from local.pipeline import Execution, Pipeline
 from tests.pictures import photo
-from tests.workflow.conftest import renditions, silent_bucket
+from tests.workflow.conftest import renditions, repair
 
 BODIES = {"photo": photo(64, 48), "other photo": photo(48, 64), "words": b"These are words.", "nothing": b""}
 FAULTS = [
@@ -275,12 +275,6 @@ def content_id(key: str, body: bytes) -> str:
     return engine._content_id(hashlib.sha256(body).hexdigest(), recipes.load().for_key(key), None)
 
 
-@pytest.fixture
-def quiet_pipeline(pipeline: Pipeline) -> Iterator[Pipeline]:
-    with silent_bucket(pipeline):
-        yield pipeline
-
-
 @pytest.mark.timeout(60 * (EXAMPLES + 1))  # a minute for each example and one for the start, far more than it takes
 @settings(
     max_examples=EXAMPLES,
@@ -293,14 +287,14 @@ def quiet_pipeline(pipeline: Pipeline) -> Iterator[Pipeline]:
 @given(cases=st.lists(stories(), min_size=STORIES, max_size=STORIES))
 def test_the_newest_event_decides_the_outcome_in_every_order(quiet_pipeline: Pipeline, cases: list[Story]) -> None:
     """Record, renditions and notifications are those of the last happening."""
-    quiet_pipeline.clear()
+    repair(quiet_pipeline)
     runs = [StoryRun(quiet_pipeline, story) for story in cases]
     running = [run.deliver_all() for run in runs]
     while running:
         running = [delivery for delivery in running if next(delivery, running) is not running]
     for run in runs:
         quiet_pipeline.wait_until(run.is_over, f"{run.key} to end", 60)
-    quiet_pipeline.clear()
+    repair(quiet_pipeline)
     for run in runs:
         try:
             run.check()

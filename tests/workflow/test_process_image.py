@@ -5,11 +5,21 @@ import pytest
 from image_pipeline import errors
 from image_pipeline.keys import printable, status_path
 from image_pipeline.store import uploads
-from tests.conftest import HEAVY, crossed
-from tests.pictures import photo
-from tests.workflow.conftest import renditions, start, start_again, uploaded
+from tests.conftest import HEAVY, crossed, heavy
+from tests.workflow.conftest import (
+    PHOTO,
+    about,
+    event_again,
+    put,
+    renditions,
+    start,
+    start_again,
+    statuses,
+    uploaded,
+)
 
-PHOTO = photo(200, 150)
+pytestmark = pytest.mark.usefixtures("silent")
+
 STEPS = ["ValidateImage", "GenerateThumbnails", "ExtractMetadata", "StoreResults"]
 JPEG = {"format": "JPEG", "width": 200, "height": 150}
 
@@ -69,8 +79,9 @@ def overtake(pipeline, key, data, validate):
     def function(event):
         if versions:
             return SOUND["ValidateImage"](event)
-        versions.append(pipeline.upload(key, data))
-        pipeline.wait_for(key, versions[0])
+        newer = put(pipeline, key, data)
+        versions.append(newer["detail"]["object"]["version-id"])
+        start(pipeline, newer)
         return validate(event)
 
     pipeline.replace("ValidateImageFunction", function)
@@ -93,14 +104,13 @@ def rejection(error=errors.CorruptImageError):
     return error("The picture is broken at byte 7.", "Export it again.")
 
 
-def test_a_photo_takes_the_main_path(outcome, key):
+def test_a_photo_takes_the_main_path(photo_outcome):
     """It claims, validates, processes, stores and notifies, with one notification."""
-    upload_outcome = outcome(key, PHOTO)
-    assert upload_outcome.states == ["ClaimUpload", *STEPS, "NotifySuccess"]
-    assert upload_outcome.execution.status == "SUCCEEDED"
-    assert upload_outcome.record["status"] == "COMPLETED"
-    assert upload_outcome.notified == ["SUCCESS"]
-    assert timed_steps(upload_outcome.record) == {"ClaimUpload", *STEPS}
+    assert photo_outcome.states == ["ClaimUpload", *STEPS, "NotifySuccess"]
+    assert photo_outcome.execution.status == "SUCCEEDED"
+    assert photo_outcome.record["status"] == "COMPLETED"
+    assert photo_outcome.notified == ["SUCCESS"]
+    assert timed_steps(photo_outcome.record) == {"ClaimUpload", *STEPS}
 
 
 def test_the_record_exists_while_the_image_is_processed(pipeline, outcome, key):
@@ -165,7 +175,7 @@ def test_a_failed_record_has_the_durations_of_the_steps(pipeline, outcome, key, 
         assert durations == [1, 2, 3], "a function knows best how long it took"
 
 
-@pytest.mark.parametrize("step", ["GenerateThumbnails", "StoreResults"])
+@pytest.mark.parametrize("step", ["StoreResults", pytest.param("GenerateThumbnails", marks=HEAVY)])
 def test_a_rejection_names_its_step(pipeline, outcome, key, step):
     """Record and notification name the step."""
     calls = []
@@ -178,16 +188,20 @@ def test_a_rejection_names_its_step(pipeline, outcome, key, step):
     assert upload_outcome.notified == ["FAILURE"]
 
 
-@pytest.mark.parametrize("step", ["ValidateImage", "GenerateThumbnails", "ExtractMetadata"])
 @pytest.mark.parametrize(
-    ("name", "failures"),
-    [
-        ("StorageUnavailableError", 5),
-        # test_faults.py tries these at another Task with the same retries
-        pytest.param("Lambda.TooManyRequestsException", 5, marks=HEAVY),
-        pytest.param("Lambda.ServiceException", 5, marks=HEAVY),
-        pytest.param("Runtime.ExitError", 1, marks=HEAVY),
-        pytest.param("Sandbox.Timedout", 1, marks=HEAVY),
+    ("step", "name", "failures"),
+    [  # test_faults.py tries each error at another Task with the same retries
+        pytest.param(
+            step, name, failures, marks=HEAVY if (step, name) != ("ValidateImage", "Runtime.ExitError") else ()
+        )
+        for step in ("ValidateImage", "GenerateThumbnails", "ExtractMetadata")
+        for name, failures in (
+            ("StorageUnavailableError", 5),
+            ("Lambda.TooManyRequestsException", 5),
+            ("Lambda.ServiceException", 5),
+            ("Runtime.ExitError", 1),
+            ("Sandbox.Timedout", 1),
+        )
     ],
 )
 def test_a_transient_error_is_retried(pipeline, outcome, key, step, name, failures):
@@ -203,10 +217,16 @@ def test_a_transient_error_is_retried(pipeline, outcome, key, step, name, failur
 
 @pytest.mark.parametrize(
     ("step", "name", "calls_expected"),
-    crossed(
-        ["ValidateImage", "GenerateThumbnails", "StoreResults"],
-        [("KeyError", 1), ("StorageUnavailableError", 41), ("Lambda.ServiceException", 7), ("Runtime.ExitError", 2)],
-    ),
+    [  # test_faults.py tries the other errors at another Task, and a bug at every Task
+        pytest.param(step, name, calls, marks=HEAVY if (step, name) != ("ValidateImage", "KeyError") else ())
+        for step in ("ValidateImage", "GenerateThumbnails", "StoreResults")
+        for name, calls in (
+            ("KeyError", 1),
+            ("StorageUnavailableError", 41),
+            ("Lambda.ServiceException", 7),
+            ("Runtime.ExitError", 2),
+        )
+    ],
 )
 def test_a_permanent_error_fails_under_its_own_name(pipeline, outcome, key, step, name, calls_expected):
     """Each error is FAILED after its retries; a bug is not retried."""
@@ -220,7 +240,10 @@ def test_a_permanent_error_fails_under_its_own_name(pipeline, outcome, key, step
     assert upload_outcome.notified == ["FAILURE"]
 
 
-@pytest.mark.parametrize(("error", "calls_expected"), [("LabelsUnavailableError", 1), ("LabelsDelayedError", 9)])
+@pytest.mark.parametrize(
+    ("error", "calls_expected"),
+    [("LabelsUnavailableError", 1), pytest.param("LabelsDelayedError", 9, marks=HEAVY)],  # test_faults.py counts calls
+)
 def test_without_labels_the_image_is_partial_with_a_warning(pipeline, outcome, key, error, calls_expected):
     """Renditions and metadata exist; record and notification name the missing labels and the reason."""
     calls = []
@@ -248,10 +271,12 @@ def test_without_labels_the_image_is_partial_with_a_warning(pipeline, outcome, k
 @pytest.mark.parametrize(
     ("name", "text", "message"),
     [
-        ("Runtime.ExitError", "signal: killed", "The labelling step ended with Runtime.ExitError."),
+        pytest.param(
+            *("Runtime.ExitError", "signal: killed", "The labelling step ended with Runtime.ExitError."), marks=HEAVY
+        ),
         ("ClientError", "User: arn:aws:sts::1:x is not authorized", "The labelling step ended with ClientError."),
         ("ParamValidationError", "Failed:\nBucket x.", "The labelling step ended with ParamValidationError."),
-        ("LabelsUnavailableError", "Refused.\nCheck it.", "Refused."),
+        pytest.param("LabelsUnavailableError", "Refused.\nCheck it.", "Refused.", marks=HEAVY),
         ("LabelsUnavailableError", "x" * 5000 + "\nCheck it.", "x" * 1000),
     ],
 )
@@ -268,29 +293,20 @@ def test_a_failed_labelling_keeps_the_renditions(pipeline, outcome, key, name, t
     assert upload_outcome.notified == ["SUCCESS"]
 
 
-@pytest.mark.parametrize("step", ["GenerateThumbnails", "ExtractMetadata"])
+@pytest.mark.parametrize("step", ["GenerateThumbnails", pytest.param("ExtractMetadata", marks=HEAVY)])
 def test_an_answer_that_step_functions_rejects_is_a_notified_failure(pipeline, key, step):
     """The execution cannot catch it; the record is settled, and a notification is sent."""
     pipeline.replace(f"{step}Function", lambda event: {**SOUND[step](event), "warnings": ["x" * 1000] * 300})
-    version = pipeline.upload(key, PHOTO)
-    pipeline.wait_for(key, version)
-
-    def notifications():
-        return [
-            notification
-            for notification in pipeline.notifications()
-            if notification["MessageAttributes"]["imageKey"]["Value"] == key
-        ]
-
-    pipeline.wait_until(notifications, "the notification of the settlement")
+    start(pipeline, put(pipeline, key, PHOTO))
+    pipeline.wait_until(lambda: about(pipeline, key) != [], "the notification of the settlement")
     record = pipeline.record(key)
     assert (record["status"], record["error"]["code"]) == ("FAILED", "States.DataLimitExceeded")
-    assert [notification["MessageAttributes"]["status"]["Value"] for notification in notifications()] == ["FAILURE"]
+    assert statuses(about(pipeline, key)) == ["FAILURE"]
 
 
-def test_a_failure_removes_the_older_image_from_the_record(pipeline, outcome, key):
+def test_a_failure_removes_the_older_image_from_the_record(pipeline, outcome, processed, key):
     """The claim failed, so the failure path removes the old image from the record."""
-    outcome(key, PHOTO)
+    processed(key)
     pipeline.fault("dynamodb", "UpdateItem", "AccessDeniedException", times=1, containing=key)
     upload_outcome = outcome(key, b"words")
     assert upload_outcome.record["status"] == "FAILED"
@@ -302,7 +318,8 @@ def test_a_failure_removes_the_older_image_from_the_record(pipeline, outcome, ke
 
 
 def test_faults_of_dynamodb_and_sns_are_retried(pipeline, outcome, key):
-    """An AWS error delays the outcome or the notification, but loses neither."""
+    """Throttling and an AWS error delay the outcome or the notification, but lose neither."""
+    pipeline.fault("dynamodb", "UpdateItem", "ThrottlingException", times=3, containing=key)
     pipeline.fault("dynamodb", "UpdateItem", "InternalServerError", times=2, containing=key)
     pipeline.fault("sns", "Publish", "InternalError", times=2)
     upload_outcome = outcome(key, PHOTO)
@@ -319,43 +336,31 @@ def test_a_superseded_result_ends_quietly(pipeline, outcome, key):
     assert upload_outcome.notified == []
 
 
-@pytest.mark.parametrize("sequencer", [None, "00", "0018"])
-def test_a_duplicate_or_older_event_changes_nothing(pipeline, outcome, key, sequencer):
+def test_a_duplicate_or_older_event_changes_nothing(pipeline, outcome, key):
     """S3 delivers events at least once and in any order."""
     first = outcome(key, PHOTO)
-    changes = {"sequencer": sequencer} if sequencer else {}
-    again = start_again(pipeline, first.execution, **changes)
-    assert pipeline.states_entered(again)[-1] == "Superseded"
-    assert pipeline.record(key) == first.record
-    assert [notification["MessageAttributes"]["imageKey"]["Value"] for notification in pipeline.notifications()].count(
-        key
-    ) == 1
+    for changes in ({}, {"sequencer": "00"}, {"sequencer": "0018"}):
+        again = start_again(pipeline, first.execution, **changes)
+        assert pipeline.states_entered(again)[-1] == "Superseded", changes
+        assert pipeline.record(key) == first.record, changes
+    assert len(about(pipeline, key)) == 1
 
 
-def test_a_newer_event_with_a_shorter_sequencer_wins(pipeline, outcome, key):
+def test_a_newer_event_with_a_shorter_sequencer_wins(pipeline, processed, key):
     """The shorter sequencer is padded with zeros on the right, as S3 documents."""
-    first = outcome(key, PHOTO)
-    newer = start_again(pipeline, first.execution, sequencer="F1")
+    processed(key)
+    newer = start(pipeline, event_again(pipeline, key, reprocess=False, sequencer="F1"))
     assert "ValidateImage" in pipeline.states_entered(newer)
     assert pipeline.record(key)["upload"]["sequencer"] == "F1"
 
 
 def test_a_late_failure_does_not_change_the_newer_record(pipeline, outcome, key):
     """The older execution writes nothing and sends no notification."""
-    newest = {}
-
-    def validate(event):
-        if not newest:
-            newest["version"] = pipeline.upload(key, PHOTO)
-            pipeline.wait_for(key, newest["version"])
-            raise rejection()
-        return SOUND["ValidateImage"](event)
-
-    pipeline.replace("ValidateImageFunction", validate)
+    newest = overtake(pipeline, key, PHOTO, failing("ValidateImage", rejection(), -1, []))
     upload_outcome = outcome(key, PHOTO)
     assert upload_outcome.states[-1] == "Superseded"
     assert upload_outcome.record["status"] == "COMPLETED"
-    assert upload_outcome.record["upload"]["versionId"] == newest["version"]
+    assert upload_outcome.record["upload"]["versionId"] == newest[0]
     assert upload_outcome.notified == ["SUCCESS"]
 
 
@@ -372,24 +377,21 @@ def test_a_superseded_execution_keeps_the_shown_renditions_current(pipeline, out
                 table=pipeline.outputs["ImageTableName"],
                 state_machine=pipeline.outputs["ProcessImageStateMachineArn"],
                 image_key=key,
-            ).rpartition(":")[2]
-            pipeline.wait_until(lambda: (pipeline.record(key) or {}).get("status") == "COMPLETED", "the reprocess")
+            )
+            pipeline.wait_for_end(again[0])
         return SOUND["ValidateImage"](event)
 
     pipeline.replace("ValidateImageFunction", validate)
-    version = pipeline.upload(key, PHOTO)
-    record = pipeline.wait_for(key, version)
-    pipeline.wait_until(
-        lambda: not any(execution.running for execution in pipeline.executions() if execution.key == key), "both"
-    )
-    assert record["execution"]["id"] == again[0]
+    start(pipeline, put(pipeline, key, PHOTO))
+    record = pipeline.record(key)
+    assert record["execution"]["id"] == again[0].rpartition(":")[2]
     kept, every = renditions(pipeline, key)
     assert kept.keys() == every.keys() == {rendition["versionId"] for rendition in record["renditions"]}
 
 
-def test_an_overwrite_starts_with_a_clean_record(pipeline, outcome, key):
+def test_an_overwrite_starts_with_a_clean_record(outcome, processed, key):
     """It has no data of the previous image."""
-    outcome(key, PHOTO)
+    processed(key)
     failed = outcome(key, b"words")
     assert failed.record["status"] == "FAILED"
     assert not {"image", "renditions", "labels", "summary", "exif", "warnings"} & failed.record.keys()
@@ -397,12 +399,6 @@ def test_an_overwrite_starts_with_a_clean_record(pipeline, outcome, key):
     assert good.record["status"] == "COMPLETED"
     assert "error" not in good.record
     assert good.record["createdAt"] == failed.record["createdAt"]
-
-
-def test_a_throttled_claim_is_retried(pipeline, outcome, key):
-    """The image is processed later."""
-    pipeline.fault("dynamodb", "UpdateItem", "ThrottlingException", times=3, containing=key)
-    assert outcome(key, PHOTO).record["status"] == "COMPLETED"
 
 
 def test_a_denied_claim_is_a_notified_failure(pipeline, outcome, key):
@@ -416,6 +412,7 @@ def test_a_denied_claim_is_a_notified_failure(pipeline, outcome, key):
     assert "ClaimUpload" in upload_outcome.notifications[0]["Message"]
 
 
+@heavy  # test_faults.py tries it, too
 def test_a_failed_notification_does_not_change_a_success(pipeline, outcome, key):
     """The record is not affected."""
     pipeline.fault("sns", "Publish", "AuthorizationError", times=-1, status=403)
@@ -425,6 +422,7 @@ def test_a_failed_notification_does_not_change_a_success(pipeline, outcome, key)
     assert upload_outcome.notified == []
 
 
+@heavy  # test_faults.py tries it, too
 def test_a_failed_notification_does_not_change_a_failure(pipeline, outcome, key):
     """The execution fails with the error of the image, not with that of SNS."""
     pipeline.fault("sns", "Publish", "AuthorizationError", times=-1, status=403)
@@ -433,18 +431,19 @@ def test_a_failed_notification_does_not_change_a_failure(pipeline, outcome, key)
     assert upload_outcome.record["status"] == "FAILED"
 
 
+ODD_TEXT = 'quotes " and \\ and {"json": [1]} and {% $states %}, emoji 🏝 and \x1b[31m escape\r\x9b\u202e of uploads/x'
+
+
 @pytest.mark.parametrize(
     "text",
     [
         "",
-        pytest.param("no hint", marks=HEAVY),
-        'quotes " and \\ and {"json": [1]} and {% $states %}',
-        "three\nlines\nof text",
-        "emoji 🏝 and \x1b[31m escape\r\x9b\u202e of uploads/x",
+        f"{ODD_TEXT}\nmore\nlines",
         "long " * 20_000,
+        pytest.param("no hint", marks=HEAVY),
         pytest.param("{not json}", marks=HEAVY),
     ],
-    ids=["empty", "no hint", "quotes", "lines", "emoji", "long", "braces"],
+    ids=["empty", "odd", "long", "no hint", "braces"],
 )
 def test_any_text_of_an_error_reaches_the_record(pipeline, outcome, key, text):
     """The failure path must not fail because of the message of an error."""
@@ -458,11 +457,8 @@ def test_any_text_of_an_error_reaches_the_record(pipeline, outcome, key, text):
 
 HOSTILE_NAMES = {
     "long umlauts": "é" * 200,
-    "crlf": "line\r\nbreak\nX-Header: 1",
-    "control": "tab\tand\x01control",
-    "emoji": "🏝" * 60,
-    "html": "<b>&amp;</b>",
-    "jsonata": "{% $states.input %}",
+    "controls": "line\r\nbreak\nX-Header: 1, tab\tand\x01control",
+    "markup": "<b>&amp;</b>{% $states.input %}" + "🏝" * 60,
     "long": "a" * 900,
 }
 
@@ -495,9 +491,9 @@ def message_of(upload_outcome):
     return notification["Message"].split("\n")
 
 
-def test_the_notification_lists_image_renditions_and_labels(pipeline, outcome, key):
+def test_the_notification_lists_image_renditions_and_labels(pipeline, photo_outcome):
     """The outcome comes first, and the links come last."""
-    upload_outcome = outcome(key, PHOTO)
+    upload_outcome, key = photo_outcome, photo_outcome.execution.key
     title, blank, *lines, last_blank, status, execution = message_of(upload_outcome)
     assert (title, blank, last_blank) == (f"{key} was processed.", "", "")
     assert (status, execution) == (
@@ -568,8 +564,4 @@ def test_a_failed_run_keeps_the_outcome_of_another_run(pipeline, key):
     execution = start(pipeline, event)
     assert pipeline.states_entered(execution)[-1] == "Superseded"
     assert pipeline.record(key)["status"] == "COMPLETED"
-    assert [
-        notification
-        for notification in pipeline.notifications()
-        if notification["MessageAttributes"]["imageKey"]["Value"] == key
-    ] == []
+    assert about(pipeline, key) == []

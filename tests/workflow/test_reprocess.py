@@ -4,38 +4,36 @@ import json
 import uuid
 
 import pytest
-from boto3.dynamodb.types import TypeSerializer
 
 from image_pipeline import errors
-from image_pipeline.store import uploads
 from tests.conftest import ROOT, crossed
-from tests.pictures import photo
-from tests.workflow.conftest import deletion, ended, renditions, start, uploaded
+from tests.workflow.conftest import (
+    OTHER,
+    PHOTO,
+    about,
+    deletion,
+    ended,
+    event_again,
+    put,
+    put_item,
+    renditions,
+    repair,
+    start,
+    statuses,
+    uploaded,
+)
 from tests.workflow.test_process_image import SOUND, error_named, failing, overtake, rejection
 
-PHOTO, OTHER = photo(200, 150), photo(150, 200)
+pytestmark = pytest.mark.usefixtures("silent")
+
+FAILURE = {"code": "OlderError", "message": "m", "hint": "h", "step": "s", "executionId": "older", "at": "2020-01-01"}
+"""The `lastFailure` of an earlier attempt."""
 STEPS = ["ClaimUpload", "ValidateImage", "GenerateThumbnails", "StoreResults"]
-
-
-def reprocess_event(pipeline, key):
-    """Return the event that the API and the commands send."""
-    table = pipeline.outputs["ImageTableName"]
-    state = uploads.UploadState.read(pipeline.client, bucket=pipeline.uploads_bucket, table=table, key=key)
-    return state.event(reprocess=True)
 
 
 def reprocess(pipeline, key):
     """Process an unchanged upload again, and wait for the end of the execution."""
-    return start(pipeline, reprocess_event(pipeline, key))
-
-
-def about(pipeline, key):
-    """Return the notifications about a key, oldest first."""
-    return [
-        notification
-        for notification in pipeline.notifications()
-        if notification["MessageAttributes"]["imageKey"]["Value"] == key
-    ]
+    return start(pipeline, event_again(pipeline, key, reprocess=True))
 
 
 def shown(record):
@@ -55,9 +53,9 @@ def break_step(pipeline, step, key, error):
     ("step", "error"),
     crossed(STEPS, [rejection(), error_named("SettingsError", "Line 3 of recipes.toml.\nCorrect it.")]),
 )
-def test_a_failed_reprocess_keeps_image_and_outcome(pipeline, outcome, key, step, error):
-    """After a failure of any step, only `lastFailure` is new."""
-    before = outcome(key, PHOTO).record
+def test_a_failed_reprocess_keeps_image_and_outcome(pipeline, processed, key, step, error):
+    """After a failure of any step, only `lastFailure` is new, and one notification has reason and hint."""
+    before = processed(key)
     break_step(pipeline, step, key, error)
     execution = reprocess(pipeline, key)
     assert execution.status == "FAILED"
@@ -70,11 +68,16 @@ def test_a_failed_reprocess_keeps_image_and_outcome(pipeline, outcome, key, step
     if step != "ClaimUpload":
         assert (failure["code"], execution.error) == (type(error).__name__,) * 2
         assert f"{failure['message']}\n{failure['hint']}" == str(error)
+    (notification,) = about(pipeline, key)
+    assert statuses([notification]) == ["FAILURE"]
+    assert "previous renditions stay" in notification["Message"]
+    assert all(word in notification["Message"] for word in (key, failure["message"], failure["hint"], execution.arn))
+    assert not notification["Subject"].startswith("Image failed")
 
 
-def test_a_typo_in_the_recipes_is_reported_and_keeps_the_image(pipeline, outcome, key, tmp_path):
+def test_a_typo_in_the_recipes_is_reported_and_keeps_the_image(pipeline, processed, key, tmp_path):
     """The error has the line; after the fix, the next attempt succeeds."""
-    before = outcome(key, PHOTO).record
+    before = processed(key)
     typo = tmp_path / "recipes.toml"
     typo.write_text("[recipes.web]\nwidht = 100\nheight = 100\n")
     source = (ROOT / "functions" / "generate_thumbnails" / "app.py").read_text()
@@ -90,26 +93,14 @@ recipes.load = lambda: load(Path({str(typo)!r}))
     assert shown(record) == shown(before)
     assert record["lastFailure"]["code"] == "SettingsError"
     assert "line 2" in record["lastFailure"]["message"]
-    pipeline.clear()
+    repair(pipeline)
     reprocess(pipeline, key)
     assert "lastFailure" not in pipeline.record(key)
 
 
-def test_the_notification_of_a_failed_reprocess_reports_the_kept_image(pipeline, outcome, key):
-    """Its one notification has reason and hint."""
-    outcome(key, PHOTO)
-    break_step(pipeline, "ValidateImage", key, rejection())
-    execution = reprocess(pipeline, key)
-    _, notification = about(pipeline, key)
-    assert notification["MessageAttributes"]["status"]["Value"] == "FAILURE"
-    assert "previous renditions stay" in notification["Message"]
-    assert all(word in notification["Message"] for word in (key, "at byte 7.", "Export it again.", execution.arn))
-    assert not notification["Subject"].startswith("Image failed")
-
-
-def test_a_failed_reprocess_keeps_renditions_with_the_same_keys(pipeline, outcome, key):
+def test_a_failed_reprocess_keeps_renditions_with_the_same_keys(pipeline, processed, key):
     """The same content has the same keys; versions of the failed attempt do not replace the old ones."""
-    before = outcome(key, PHOTO).record
+    before = processed(key)
     break_step(pipeline, "StoreResults", key, error_named("BrokenError"))
     execution = reprocess(pipeline, key)
     assert "ExtractMetadata" in pipeline.states_entered(execution), "renditions were written"
@@ -118,44 +109,36 @@ def test_a_failed_reprocess_keeps_renditions_with_the_same_keys(pipeline, outcom
     assert renditions(pipeline, key)[0].keys() == pointed_at
 
 
-def test_the_next_success_removes_the_failure(pipeline, outcome, key):
+def test_the_next_success_removes_the_failure(pipeline, processed, key):
     """`lastFailure` is removed."""
-    outcome(key, PHOTO)
-    break_step(pipeline, "GenerateThumbnails", key, rejection())
-    reprocess(pipeline, key)
-    pipeline.clear()
+    processed(key, lastFailure=FAILURE)
     execution = reprocess(pipeline, key)
     record = pipeline.record(key)
     assert (record["status"], record["execution"]["id"]) == ("COMPLETED", execution.name)
     assert "lastFailure" not in record
 
 
-def test_the_newest_failure_is_shown(pipeline, outcome, key):
+def test_the_newest_failure_is_shown(pipeline, processed, key):
     """Each failed attempt replaces `lastFailure`."""
-    before = outcome(key, PHOTO).record
-    for word in ("first", "second"):
-        break_step(pipeline, "ValidateImage", key, error_named(f"{word.title()}Error"))
-        execution = reprocess(pipeline, key)
-        assert pipeline.record(key)["lastFailure"]["executionId"] == execution.name
+    before = processed(key, lastFailure=FAILURE)
+    break_step(pipeline, "ValidateImage", key, error_named("SecondError"))
+    execution = reprocess(pipeline, key)
     record = pipeline.record(key)
-    assert record["lastFailure"]["code"] == "SecondError"
+    assert (record["lastFailure"]["code"], record["lastFailure"]["executionId"]) == ("SecondError", execution.name)
     assert shown(record) == shown(before)
 
 
-def test_a_failed_reprocess_keeps_a_partial_image(pipeline, outcome, key):
+def test_a_failed_reprocess_keeps_a_partial_image(pipeline, processed, key):
     """PARTIAL is an outcome, too."""
-    refusal = errors.LabelsUnavailableError("No.", "Later.")
-    pipeline.replace("ExtractMetadataFunction", failing("ExtractMetadata", refusal, -1, []))
-    before = outcome(key, PHOTO).record
+    before = processed(key, status="PARTIAL", labels=[])
     break_step(pipeline, "ValidateImage", key, rejection())
     reprocess(pipeline, key)
     assert shown(pipeline.record(key)) == shown(before)
-    assert before["status"] == "PARTIAL"
 
 
-def test_a_reprocess_without_labels_keeps_the_old_labels(pipeline, outcome, key):
+def test_a_reprocess_without_labels_keeps_the_old_labels(pipeline, processed, key):
     """The renditions are new, the labels old; record and notification say so."""
-    before = outcome(key, PHOTO).record
+    before = processed(key)
     refusal = errors.LabelsUnavailableError("Rekognition refused.", "Later.")
     pipeline.replace("ExtractMetadataFunction", failing("ExtractMetadata", refusal, -1, []))
     execution = reprocess(pipeline, key)
@@ -164,14 +147,14 @@ def test_a_reprocess_without_labels_keeps_the_old_labels(pipeline, outcome, key)
     assert (record["labels"], record["labelModelVersion"]) == (before["labels"], before["labelModelVersion"])
     assert len(before["labels"]) > 0
     assert [warning["code"] for warning in record["warnings"]] == ["LabelsUnavailableError"]
-    _, notification = about(pipeline, key)
+    (notification,) = about(pipeline, key)
     assert "Labels: as before" in notification["Message"]
     assert "Rekognition refused." in notification["Message"]
 
 
-def test_an_archived_upload_fails_by_name_and_keeps_its_image(pipeline, outcome, key):
+def test_an_archived_upload_fails_by_name_and_keeps_its_image(pipeline, processed, key):
     """A lifecycle may archive old uploads under the same version."""
-    before = outcome(key, PHOTO).record
+    before = processed(key)
     pipeline.replace("ValidateImageFunction", failing("", errors.UploadArchivedError("GLACIER.", "Restore."), -1, []))
     reprocess(pipeline, key)
     record = pipeline.record(key)
@@ -181,8 +164,8 @@ def test_an_archived_upload_fails_by_name_and_keeps_its_image(pipeline, outcome,
 
 def test_an_upload_into_an_archive_fails_by_name(pipeline, key):
     """There is no previous image, and the reason is the storage class."""
-    version = pipeline.upload(key, PHOTO, StorageClass="GLACIER")
-    record = pipeline.wait_for(key, version)
+    start(pipeline, put(pipeline, key, PHOTO, StorageClass="GLACIER"))
+    record = pipeline.record(key)
     assert (record["status"], record["error"]["code"]) == ("FAILED", "UploadArchivedError")
     assert "GLACIER" in record["error"]["message"]
 
@@ -197,12 +180,9 @@ def test_a_copy_of_a_failed_upload_fails_again(pipeline, outcome, key):
     assert "lastFailure" not in record
 
 
-def test_a_failed_upload_of_other_content_keeps_no_image(pipeline, outcome, key):
+def test_a_failed_upload_of_other_content_keeps_no_image(pipeline, outcome, processed, key):
     """The previous image and its `lastFailure` belong to other content."""
-    outcome(key, PHOTO)
-    break_step(pipeline, "ValidateImage", key, rejection())
-    reprocess(pipeline, key)
-    pipeline.clear()
+    processed(key, lastFailure=FAILURE)
     records = []
 
     def validate(event):
@@ -216,33 +196,30 @@ def test_a_failed_upload_of_other_content_keeps_no_image(pipeline, outcome, key)
     assert (records[0]["status"], "lastFailure" in records[0]) == ("PROCESSING", False)
 
 
-def test_a_deletion_removes_the_failure(pipeline, outcome, key):
+def test_a_deletion_removes_the_failure(pipeline, processed, key):
     """`lastFailure` says that the image is kept, which is no longer true."""
-    outcome(key, PHOTO)
-    break_step(pipeline, "ValidateImage", key, rejection())
-    reprocess(pipeline, key)
+    processed(key, lastFailure=FAILURE)
     start(pipeline, deletion(pipeline, key), "DeleteImage")
     record = pipeline.record(key)
     assert record["status"] == "DELETED"
     assert "lastFailure" not in record
 
 
-def test_a_newer_upload_is_not_affected_by_a_reprocess(pipeline, outcome, key):
+def test_a_newer_upload_is_not_affected_by_a_reprocess(pipeline, processed, key):
     """The reprocess has lost its claim and reports no failure."""
-    outcome(key, PHOTO)
+    processed(key)
     newest = overtake(pipeline, key, OTHER, failing("ValidateImage", rejection(), -1, []))
     execution = reprocess(pipeline, key)
     assert pipeline.states_entered(execution)[-1] == "Superseded"
     record = pipeline.record(key)
     assert (record["status"], record["upload"]["versionId"]) == ("COMPLETED", newest[0])
     assert "lastFailure" not in record
-    statuses = [notification["MessageAttributes"]["status"]["Value"] for notification in about(pipeline, key)]
-    assert statuses == ["SUCCESS"] * 2
+    assert statuses(about(pipeline, key)) == ["SUCCESS"]
 
 
-def test_a_reprocess_of_a_running_upload_keeps_no_older_image(pipeline, outcome, key):
+def test_a_reprocess_of_a_running_upload_keeps_no_older_image(pipeline, processed, key):
     """The reprocess takes over a claim that had replaced the image of other content."""
-    outcome(key, PHOTO)
+    processed(key)
     again = []
 
     def validate(event):
@@ -252,17 +229,15 @@ def test_a_reprocess_of_a_running_upload_keeps_no_older_image(pipeline, outcome,
         raise rejection()
 
     pipeline.replace("ValidateImageFunction", validate)
-    version = pipeline.upload(key, OTHER)
-    of_version = lambda: [execution.running for execution in pipeline.executions() if execution.version_id == version]  # noqa: E731
-    pipeline.wait_until(lambda: of_version() == [False, False], "the upload and its reprocess")
+    start(pipeline, put(pipeline, key, OTHER))
     record = pipeline.record(key)
     assert (record["status"], record["execution"]["id"]) == ("FAILED", again[0].name)
     assert not {"lastFailure", "renditions"} & record.keys()
 
 
-def test_a_reprocess_that_takes_over_another_keeps_the_same_image(pipeline, outcome, key):
+def test_a_reprocess_that_takes_over_another_keeps_the_same_image(pipeline, processed, key):
     """The second claim keeps the image that the first one replaced."""
-    before = outcome(key, PHOTO).record
+    before = processed(key)
     again = []
 
     def validate(event):
@@ -279,10 +254,10 @@ def test_a_reprocess_that_takes_over_another_keeps_the_same_image(pipeline, outc
     assert record["lastFailure"]["executionId"] == again[0].name
 
 
-def test_a_claim_with_lost_answers_keeps_the_image(pipeline, outcome, key):
+def test_a_claim_with_lost_answers_keeps_the_image(pipeline, processed, key):
     """The claim was written, and the workflow finds it in the record."""
-    before = outcome(key, PHOTO).record
-    event = reprocess_event(pipeline, key)
+    before = processed(key)
+    event = event_again(pipeline, key, reprocess=True)
     pipeline.hang("dynamodb", "UpdateItem", times=7, containing=key, effective=True)
     start(pipeline, event)
     record = pipeline.record(key)
@@ -304,13 +279,13 @@ def test_a_failed_first_claim_is_settled(pipeline, key):
     assert "lastFailure" not in record
 
 
-def test_a_run_that_is_started_twice_fails_once(pipeline, outcome, key):
+def test_a_run_that_is_started_twice_fails_once(pipeline, processed, key):
     """An Express execution may run twice; the second run finds the failure."""
-    outcome(key, PHOTO)
-    event = reprocess_event(pipeline, key)
+    processed(key)
+    event = event_again(pipeline, key, reprocess=True)
     break_step(pipeline, "ValidateImage", key, rejection())
     first = start(pipeline, event)
-    pipeline.clear()
+    repair(pipeline)
     record = pipeline.record(key)
     assert rerun(pipeline, event, first.name)[-1] == "Superseded"
     assert pipeline.record(key) == record
@@ -359,9 +334,7 @@ def reprocessing(pipeline, key, **fields):
         "updatedAt": "2020-01-01T12:00:00.000Z",
         **fields,
     }
-    plain = TypeSerializer().serialize
-    item = {field: plain(value) for field, value in record.items() if value is not None}
-    pipeline.client("dynamodb").put_item(TableName=pipeline.outputs["ImageTableName"], Item=item)
+    put_item(pipeline, {field: value for field, value in record.items() if value is not None})
     event["detail"]["reprocess"] = True
     return event, name
 
@@ -437,14 +410,13 @@ def test_a_late_end_of_a_reprocess_changes_nothing(pipeline, key, fields):
     event, name = unclaimed(pipeline, key)
     if fields.get("lastFailure", {}).get("executionId") == "own":
         fields = {"lastFailure": {**fields["lastFailure"], "executionId": name}}
-    table, plain = pipeline.outputs["ImageTableName"], TypeSerializer().serialize
     item = pipeline.record(key) | {"execution": done} | fields
     item |= {"error": {"code": "X", "message": "m", "hint": "h", "step": "s"}} if "status" in fields else {}
     if "lastFailure" in fields:
         item["lastFailure"] |= {"code": "X", "message": "m", "hint": "h", "step": "s"}
     if "execution" in fields:
         item["execution"] = {**fields["execution"], "finishedAt": "2020-01-01T12:00:01.000Z"}
-    pipeline.client("dynamodb").put_item(TableName=table, Item={field: plain(value) for field, value in item.items()})
+    put_item(pipeline, item)
     before = pipeline.record(key)
     assert settle(pipeline, ended(pipeline, event, name, "ABORTED", **STOP))[-1] == "AlreadySettled"
     assert pipeline.record(key) == before
@@ -460,9 +432,9 @@ def test_an_ordinary_event_that_ends_before_its_claim_leaves_no_failure(pipeline
     assert pipeline.record(key) == before
 
 
-def test_stopping_a_reprocess_by_hand_keeps_the_image(pipeline, outcome, key):
+def test_stopping_a_reprocess_by_hand_keeps_the_image(pipeline, processed, key):
     """The event about the stopped execution settles the record."""
-    before = outcome(key, PHOTO).record
+    before = processed(key)
     states, arns = pipeline.client("stepfunctions"), []
 
     def validate(event):
@@ -470,11 +442,11 @@ def test_stopping_a_reprocess_by_hand_keeps_the_image(pipeline, outcome, key):
         return SOUND["ValidateImage"](event)
 
     pipeline.replace("ValidateImageFunction", validate)
-    event, name = reprocess_event(pipeline, key), str(uuid.uuid4())
+    event, name = event_again(pipeline, key, reprocess=True), str(uuid.uuid4())
     machine = pipeline.outputs["ProcessImageStateMachineArn"]
     arns.append(f"{machine.replace(':stateMachine:', ':execution:')}:{name}")
     states.start_execution(stateMachineArn=machine, name=name, input=json.dumps(event))
-    pipeline.wait_until(lambda: len(about(pipeline, key)) == 2, "the notification of the settlement")
+    pipeline.wait_until(lambda: about(pipeline, key) != [], "the notification of the settlement")
     record = pipeline.record(key)
     assert shown(record) == shown(before)
     assert (record["lastFailure"]["code"], record["lastFailure"]["executionId"]) == ("ExecutionAbortedError", name)

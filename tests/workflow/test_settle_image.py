@@ -3,38 +3,31 @@
 import json
 
 import pytest
-from boto3.dynamodb.types import TypeSerializer
 
 from tests.conftest import WITH_OUTCOME
-from tests.pictures import photo
-from tests.workflow.conftest import ended, start, uploaded
-
-PHOTO = photo(200, 150)
+from tests.workflow.conftest import about, ended, put_item, repair, start, uploaded
 
 
 def claimed(pipeline, key, status="PROCESSING"):
     """Return event and name of an execution that claimed a record and did nothing more."""
     event, name = uploaded(pipeline, key), f"execution-of-{key.rpartition('/')[2]}"
     entity = event["detail"]["object"]
-    order = entity["sequencer"].ljust(64, "0")
-    texts = {"bucket": pipeline.uploads_bucket, "key": key, "uploadedAt": event["time"]}
-    texts |= {field: entity[field] for field in ("etag", "sequencer")}
-    upload = {field: {"S": text} for field, text in texts.items()}
-    upload |= {"sizeBytes": {"N": "7"}, "versionId": {"NULL": True}}
-    item = {
-        "ImageKey": {"S": key},
-        "status": {"S": status},
-        "upload": {"M": upload},
-        "uploadOrder": {"S": order},
-        "claimShard": {"S": "0"},
-        "claimedAt": {"S": "2020-01-01T12:00:00Z"},
-    }
     execution = {"id": name, "startedAt": "2020-01-01T12:00:00Z"}
+    record = {
+        "ImageKey": key,
+        "status": status,
+        "upload": {
+            "bucket": pipeline.uploads_bucket, "key": key, "versionId": None, "etag": entity["etag"],
+            "sequencer": entity["sequencer"], "sizeBytes": 7, "uploadedAt": event["time"],
+        },
+        "uploadOrder": entity["sequencer"].ljust(64, "0"),
+        "execution": execution,
+        "claimShard": "0",
+        "claimedAt": "2020-01-01T12:00:00Z",
+    }  # fmt: skip
     if status != "PROCESSING":
-        execution = {**WITH_OUTCOME["execution"], **execution}
-        item |= {field: TypeSerializer().serialize(value) for field, value in WITH_OUTCOME.items()}
-    item["execution"] = TypeSerializer().serialize(execution)
-    pipeline.client("dynamodb").put_item(TableName=pipeline.outputs["ImageTableName"], Item=item)
+        record |= WITH_OUTCOME | {"execution": WITH_OUTCOME["execution"] | execution}
+    put_item(pipeline, record)
     return event, name
 
 
@@ -42,15 +35,6 @@ def settle(pipeline, event):
     execution = start(pipeline, event, "SettleImage")
     assert execution.status == "SUCCEEDED", execution.cause
     return pipeline.states_entered(execution)
-
-
-def about(pipeline, key):
-    """Return the notifications about a key."""
-    return [
-        notification
-        for notification in pipeline.notifications()
-        if notification["MessageAttributes"]["imageKey"]["Value"] == key
-    ]
 
 
 @pytest.mark.parametrize(
@@ -184,7 +168,7 @@ def test_a_failure_that_cannot_be_recorded_is_not_notified(pipeline, key):
     pipeline.fault("dynamodb", "UpdateItem", "AccessDeniedException", times=-1, containing=key)
     assert start(pipeline, ended(pipeline, event, name, "ABORTED"), "SettleImage").status == "FAILED"
     assert about(pipeline, key) == []
-    pipeline.clear()
+    repair(pipeline)
     settle(pipeline, ended(pipeline, event, name, "ABORTED"))
     assert len(about(pipeline, key)) == 1
 

@@ -6,10 +6,10 @@ import pytest
 
 from tests.asl import machine
 from tests.conftest import HEAVY
-from tests.pictures import photo
-from tests.workflow.conftest import deletion, silent_bucket, start, uploaded
+from tests.workflow.conftest import OTHER, PHOTO, about, deletion, start, statuses, uploaded
 
-PHOTO = photo(200, 150)
+pytestmark = pytest.mark.usefixtures("silent")
+
 NOTHING = hashlib.md5(b"", usedforsecurity=False).hexdigest()
 
 
@@ -29,7 +29,7 @@ def wait(pipeline, event):
     return pipeline.states_entered(execution)[-1]
 
 
-def processed(pipeline, key):
+def ended_executions(pipeline, key):
     """Return the executions that process this key, after all have ended."""
 
     def executions():
@@ -39,18 +39,16 @@ def processed(pipeline, key):
     return executions()
 
 
-def notified_outcomes(pipeline, key):
-    """Return the notified outcomes of this key."""
-    sent = [notification["MessageAttributes"] for notification in pipeline.notifications()]
-    return [attributes["status"]["Value"] for attributes in sent if attributes["imageKey"]["Value"] == key]
-
-
-def test_an_object_that_stays_empty_is_rejected_once(pipeline, outcome, key):
-    """It is FAILED with one notification, like any other invalid file."""
-    result = outcome(key, b"")
-    assert result.record["status"] == "FAILED"
-    assert (result.record["error"]["code"], result.record["error"]["step"]) == ("EmptyUploadError", "ValidateImage")
-    assert result.notified == ["FAILURE"]
+def test_an_object_that_stays_empty_is_rejected_once(pipeline, key):
+    """It is FAILED with one notification, like any other invalid file, also after a duplicate event."""
+    event = created(pipeline, key, pipeline.upload(key, b""))
+    for _ in range(2):
+        assert wait(pipeline, event) == "StartProcessing"
+        ended_executions(pipeline, key)
+    record = pipeline.record(key)
+    assert record["status"] == "FAILED"
+    assert (record["error"]["code"], record["error"]["step"]) == ("EmptyUploadError", "ValidateImage")
+    assert statuses(about(pipeline, key)) == ["FAILURE"]
 
 
 def test_the_default_wait_is_ten_seconds(template):
@@ -59,96 +57,74 @@ def test_the_default_wait_is_ten_seconds(template):
     assert template["Parameters"]["EmptyUploadSeconds"]["Default"] == 10
 
 
-@pytest.mark.parametrize("before", [None, photo(150, 200)], ids=["a new key", "over a good image"])
+@pytest.mark.parametrize("before", [False, True], ids=["a new key", "over a good image"])
 @pytest.mark.parametrize("late", [False, True], ids=["after the content's event", "before the content's event"])
-def test_a_file_that_is_created_before_its_content_is_one_upload(pipeline, key, before, late):
+def test_a_file_that_is_created_before_its_content_is_one_upload(pipeline, processed, key, before, late):
     """In either order of the events, there is one outcome and one notification."""
-    with silent_bucket(pipeline):
-        if before:
-            version = pipeline.upload(key, before)
-            start(pipeline, created(pipeline, key, version, "E0", len(before), hashlib.md5(before).hexdigest()))
-        empty, full = pipeline.upload(key, b""), pipeline.upload(key, PHOTO)
-        events = [
-            lambda: wait(pipeline, created(pipeline, key, empty, "F0")) == "UploadReplaced" or pytest.fail("processed"),
-            lambda: start(
-                pipeline,
-                created(pipeline, key, full, "F1", len(PHOTO), hashlib.md5(PHOTO).hexdigest()),
-            ),
-        ]
-        for deliver in events if late else reversed(events):
-            record = pipeline.record(key)
-            deliver()
-            if late and deliver is events[0]:
-                assert pipeline.record(key) == record
+    if before:
+        processed(key)
+    empty, full = pipeline.upload(key, b""), pipeline.upload(key, OTHER)
+    content = created(pipeline, key, full, "F1", len(OTHER), hashlib.md5(OTHER).hexdigest())
+    if not late:
+        start(pipeline, content)
+    record = pipeline.record(key)
+    assert wait(pipeline, created(pipeline, key, empty, "F0")) == "UploadReplaced"
+    assert pipeline.record(key) == record
+    if late:
+        start(pipeline, content)
     record = pipeline.record(key)
     assert (record["status"], record["upload"]["versionId"]) == ("COMPLETED", full)
-    assert notified_outcomes(pipeline, key) == ["SUCCESS"] * (2 if before else 1)
+    assert statuses(about(pipeline, key)) == ["SUCCESS"]
 
 
 def test_an_empty_object_that_is_created_again_is_one_upload(pipeline, key):
     """Only the newest version is rejected."""
-    with silent_bucket(pipeline):
-        first, second = pipeline.upload(key, b""), pipeline.upload(key, b"")
-        assert wait(pipeline, created(pipeline, key, first, "F0")) == "UploadReplaced"
-        assert processed(pipeline, key) == []
-        assert wait(pipeline, created(pipeline, key, second, "F1")) == "StartProcessing"
-    (execution,) = processed(pipeline, key)
+    first, second = pipeline.upload(key, b""), pipeline.upload(key, b"")
+    assert wait(pipeline, created(pipeline, key, first, "F0")) == "UploadReplaced"
+    assert ended_executions(pipeline, key) == []
+    assert wait(pipeline, created(pipeline, key, second, "F1")) == "StartProcessing"
+    (execution,) = ended_executions(pipeline, key)
     assert execution.version_id == second
-    assert notified_outcomes(pipeline, key) == ["FAILURE"]
-
-
-def test_a_duplicate_event_is_one_upload(pipeline, key):
-    """EventBridge delivers events at least once."""
-    with silent_bucket(pipeline):
-        event = created(pipeline, key, pipeline.upload(key, b""))
-        for _ in range(2):
-            assert wait(pipeline, event) == "StartProcessing"
-            processed(pipeline, key)
-    assert pipeline.record(key)["error"]["code"] == "EmptyUploadError"
-    assert notified_outcomes(pipeline, key) == ["FAILURE"]
+    assert statuses(about(pipeline, key)) == ["FAILURE"]
 
 
 @pytest.mark.parametrize("for_good", [False, True], ids=["marker", "version"])
 def test_a_deleted_empty_object_is_not_rejected(pipeline, key, for_good):
     """The deletion has its own event."""
-    with silent_bucket(pipeline):
-        version = pipeline.upload(key, b"")
-        which = {"VersionId": version} if for_good else {}
-        pipeline.client("s3").delete_object(Bucket=pipeline.uploads_bucket, Key=key, **which)
-        assert wait(pipeline, created(pipeline, key, version)) == "UploadReplaced"
-    assert processed(pipeline, key) == []
+    version = pipeline.upload(key, b"")
+    which = {"VersionId": version} if for_good else {}
+    pipeline.client("s3").delete_object(Bucket=pipeline.uploads_bucket, Key=key, **which)
+    assert wait(pipeline, created(pipeline, key, version)) == "UploadReplaced"
+    assert ended_executions(pipeline, key) == []
     assert pipeline.record(key) is None
-    assert notified_outcomes(pipeline, key) == []
+    assert statuses(about(pipeline, key)) == []
 
 
 def test_a_late_event_of_a_deleted_empty_object_changes_nothing(pipeline, key):
     """The DELETED record stays."""
-    with silent_bucket(pipeline):
-        version = pipeline.upload(key, b"")
-        pipeline.client("s3").delete_object(Bucket=pipeline.uploads_bucket, Key=key)
-        start(pipeline, deletion(pipeline, key, sequencer="F1"), "DeleteImage")
-        tombstone = pipeline.record(key)
-        assert tombstone["status"] == "DELETED"
-        assert wait(pipeline, created(pipeline, key, version, "F0")) == "UploadReplaced"
+    version = pipeline.upload(key, b"")
+    pipeline.client("s3").delete_object(Bucket=pipeline.uploads_bucket, Key=key)
+    start(pipeline, deletion(pipeline, key, sequencer="F1"), "DeleteImage")
+    tombstone = pipeline.record(key)
+    assert tombstone["status"] == "DELETED"
+    assert wait(pipeline, created(pipeline, key, version, "F0")) == "UploadReplaced"
     assert pipeline.record(key) == tombstone
 
 
 @pytest.mark.parametrize(("content", "end"), [(b"", "StartProcessing"), (PHOTO, "UploadReplaced")])
 def test_the_etag_identifies_an_object_without_a_version(pipeline, key, content, end):
     """An event may have no version."""
-    with silent_bucket(pipeline):
-        pipeline.upload(key, content)
-        assert wait(pipeline, created(pipeline, key, None)) == end
+    pipeline.upload(key, content)
+    assert wait(pipeline, created(pipeline, key, None)) == end
 
 
 @pytest.mark.parametrize("name", ["uploads/workflow/folder/", "uploads/"])
 def test_a_folder_marker_is_ignored_quietly(pipeline, name):
     """There is no record, wait, notification or failure."""
-    version = pipeline.upload(name, b"")
-    assert pipeline.wait_for(name, version) is None
-    (execution,) = [execution for execution in pipeline.executions() if execution.key == name]
+    execution = start(pipeline, created(pipeline, name, pipeline.upload(name, b"")), "WaitForContent")
+    assert pipeline.record(name) is None
     assert pipeline.states_entered(execution) == ["IsFolderMarker", "FolderMarkerIgnored"]
-    assert notified_outcomes(pipeline, name) == []
+    assert about(pipeline, name) == []
 
 
 def test_a_key_that_ends_in_a_slash_but_has_bytes_is_an_upload(outcome, key):
@@ -168,12 +144,11 @@ def test_a_key_that_ends_in_a_slash_but_has_bytes_is_an_upload(outcome, key):
 def test_the_wait_supports_every_name(pipeline, name):
     """S3 receives exactly the key."""
     key = f"uploads/waited/{name}"
-    with silent_bucket(pipeline):
-        version = pipeline.upload(key, b"")
-        assert wait(pipeline, created(pipeline, key, version)) == "StartProcessing"
-        processed(pipeline, key)
-        assert pipeline.record(key)["error"]["code"] == "EmptyUploadError"
-        pipeline.upload(key, PHOTO)
-        assert wait(pipeline, created(pipeline, key, version)) == "UploadReplaced"
-        pipeline.client("s3").delete_object(Bucket=pipeline.uploads_bucket, Key=key)
-        assert wait(pipeline, created(pipeline, key, version)) == "UploadReplaced"
+    version = pipeline.upload(key, b"")
+    assert wait(pipeline, created(pipeline, key, version)) == "StartProcessing"
+    ended_executions(pipeline, key)
+    assert pipeline.record(key)["error"]["code"] == "EmptyUploadError"
+    pipeline.upload(key, PHOTO)
+    assert wait(pipeline, created(pipeline, key, version)) == "UploadReplaced"
+    pipeline.client("s3").delete_object(Bucket=pipeline.uploads_bucket, Key=key)
+    assert wait(pipeline, created(pipeline, key, version)) == "UploadReplaced"
