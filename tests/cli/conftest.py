@@ -5,11 +5,13 @@ from __future__ import annotations
 import json
 import os
 import uuid
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from image_pipeline.store.attributes import to_attribute
 from image_pipeline_cli import reprocess
 from image_pipeline_cli.commands import main
 from local.pipeline import Pipeline
@@ -20,9 +22,11 @@ from tests.conftest import (
     ROOT,
     THUMBNAILS_BUCKET,
     UPLOADS_BUCKET,
+    WITH_OUTCOME,
     aws_client,
 )
 from tests.pictures import encoded, gradient
+from tests.workflow.conftest import silent_bucket
 
 PICTURE = encoded(gradient(24, 16))
 MACHINE = "arn:aws:states:eu-west-1:123456789012:stateMachine:process"
@@ -73,6 +77,38 @@ def image_name(pipeline: Pipeline, name: str) -> str:
     """The name of an image that is processed."""
     pipeline.wait_for(f"uploads/{name}", pipeline.upload(f"uploads/{name}", PICTURE))
     return name
+
+
+@pytest.fixture(scope="module")
+def shared_image_name(shared_pipeline: Pipeline) -> str:
+    """The name of an image that is processed, for all tests of a file that leave it as it is or process it again."""
+    name = f"{uuid.uuid4()}/beach.jpg"
+    shared_pipeline.wait_for(f"uploads/{name}", shared_pipeline.upload(f"uploads/{name}", PICTURE))
+    return name
+
+
+@pytest.fixture
+def unprocessed(pipeline: Pipeline) -> Iterator[None]:
+    """Do not process the uploads of a test that only looks at what is stored."""
+    with silent_bucket(pipeline):
+        yield
+
+
+@pytest.fixture
+def store_record(pipeline: Pipeline) -> Callable[[str], None]:
+    """A function that stores the record of an upload that failed, without an upload."""
+
+    def store(key: str) -> None:
+        record = {
+            "ImageKey": key,
+            "status": "FAILED",
+            "upload": {"bucket": pipeline.uploads_bucket, "key": key},
+            **WITH_OUTCOME,
+        }
+        item = {name: to_attribute(value) for name, value in record.items()}
+        pipeline.client("dynamodb").put_item(TableName=pipeline.outputs["ImageTableName"], Item=item)
+
+    return store
 
 
 @pytest.fixture
