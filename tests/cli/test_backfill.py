@@ -59,17 +59,8 @@ def test_a_dry_run_reports_and_processes_nothing(pipeline, running, prefix, caps
     assert processed(pipeline, prefix) == 0
 
 
-def test_a_second_backfill_finds_nothing_to_process(pipeline, running, prefix, capsys):
-    """With a filter for unprocessed uploads, running the same command again continues the first run."""
-    code, result = run_backfill(running, capsys, prefix, "--recipe-changed", "--concurrency", "2")
-    assert (code, result["selected"], result["selectedBytes"]) == (OK, 5, 5 * len(PHOTO))
-    pipeline.wait_until(lambda: processed(pipeline, prefix) == 5, "the batch")
-    code, result = run_backfill(running, capsys, prefix, "--recipe-changed")
-    assert (code, result["listed"], result["selected"]) == (OK, 5, 0)
-
-
-def test_a_budget_limits_the_selection(pipeline, running, prefix, capsys):
-    """Uploads beyond the budget are not processed but counted, and the exit code reports it."""
+def test_a_budget_limits_the_selection_and_a_second_backfill_continues(pipeline, running, prefix, capsys):
+    """Uploads beyond the budget are counted, and the exit code reports them; a filter selects only these later."""
     two = str(2.5 * prices.dollars_per_image())
     code, result = run_backfill(running, capsys, prefix, "--dry-run", "--budget", two)
     assert (code, result["selected"]) == (OK, 5)
@@ -78,6 +69,11 @@ def test_a_budget_limits_the_selection(pipeline, running, prefix, capsys):
     pipeline.wait_until(lambda: processed(pipeline, prefix) == 2, "the batch")
     assert main(["backfill", prefix, "--budget", "0.000001", *running]) == INCOMPLETE
     assert "budget" in capsys.readouterr().err
+    for selected in (3, 0):
+        code, result = run_backfill(running, capsys, prefix, "--recipe-changed", "--concurrency", "2")
+        assert (code, result["listed"], result["selected"]) == (OK, 5, selected)
+        assert result["selectedBytes"] == selected * len(PHOTO)
+        pipeline.wait_until(lambda: processed(pipeline, prefix) == 5, "the batch")
 
 
 def test_filters_reach_the_workflow(running, prefix, capsys):
@@ -103,7 +99,7 @@ def test_rejected_files_are_selected_only_on_request(pipeline, running, prefix, 
 
 def test_failed_parts_are_reported(pipeline, running, prefix, capsys):
     """The exit code is 1, whether failures are tolerated or not."""
-    pipeline.fault("dynamodb", "BatchGetItem", "AccessDeniedException", times=-1, containing=f"{prefix}3.jpg")
+    pipeline.fault("dynamodb", "BatchGetItem", "AccessDeniedException", times=-1, containing=f"{prefix}2.jpg")
     assert main(["backfill", prefix, *running]) == INCOMPLETE
     err = capsys.readouterr().err
     assert "States.ExceedToleratedFailureThreshold" in err

@@ -36,6 +36,12 @@ def key() -> str:
     return f"uploads/cli/{uuid.uuid4()}.jpg"
 
 
+@pytest.fixture
+def image_key(shared_image_name: str) -> str:
+    """The key of an image that tests of this file process again."""
+    return f"uploads/{shared_image_name}"
+
+
 def send_undelivered(pipeline: Pipeline, body: str, target: str) -> None:
     """Send a message to the queue of undelivered events, as EventBridge does."""
     attributes = {"TARGET_ARN": target, "ERROR_CODE": "NO_PERMISSIONS", "ERROR_MESSAGE": "Not authorized"}
@@ -206,39 +212,40 @@ def test_a_replaced_state_machine_is_recognised_by_its_generated_name(name):
     assert redrive._machine_for(outputs, target, event) == current
 
 
-def test_an_unchanged_upload_is_reprocessed(pipeline, running):
+def test_an_unchanged_upload_is_reprocessed(pipeline, running, image_key):
     """The new execution replaces the record although its event is as old; version, renditions and creation stay."""
-    image_key = key()
-    version = pipeline.upload(image_key, PHOTO)
-    before = pipeline.wait_for(image_key, version)
+    before = pipeline.record(image_key)
     assert main(["reprocess", image_key, *running]) == OK
     pipeline.wait_until(
         lambda: (
             pipeline.record(image_key)["status"] == "COMPLETED"
-            and pipeline.record(image_key)["execution"]["id"].startswith("reprocess_")
+            and pipeline.record(image_key)["execution"]["id"] != before["execution"]["id"]
         ),
         "the reprocess",
     )
     after = pipeline.record(image_key)
-    assert after["upload"]["versionId"] == version
+    assert after["execution"]["id"].startswith("reprocess_")
+    assert after["upload"]["versionId"] == before["upload"]["versionId"]
     assert [r["key"] for r in after["renditions"]] == [r["key"] for r in before["renditions"]]
     assert after["createdAt"] == before["createdAt"]
 
 
-def test_a_second_reprocess_waits_for_the_cooldown(pipeline, running, monkeypatch, capsys):
+def test_a_second_reprocess_waits_for_the_cooldown(pipeline, running, image_key, monkeypatch, capsys):
     """The API rejects it, but the command waits and says for how long."""
-    image_key = key()
-    pipeline.wait_for(image_key, pipeline.upload(image_key, PHOTO))
     waits: list[int] = []
 
-    def pass_time(seconds: int) -> None:
-        waits.append(seconds)
+    def end_cooldown() -> None:
         pipeline.client("dynamodb").update_item(
             TableName=pipeline.outputs["ImageTableName"],
             Key={"ImageKey": {"S": image_key}},
             UpdateExpression="REMOVE reprocessRequestedAt",
         )
 
+    def pass_time(seconds: int) -> None:
+        waits.append(seconds)
+        end_cooldown()
+
+    end_cooldown()  # of the test before
     monkeypatch.setattr(reprocess, "time", SimpleNamespace(sleep=pass_time))
     assert main(["reprocess", image_key, *running]) == OK
     assert main(["reprocess", image_key, "--json", *running]) == OK
@@ -249,10 +256,8 @@ def test_a_second_reprocess_waits_for_the_cooldown(pipeline, running, monkeypatc
     assert json.loads(output.out.splitlines()[-1])["failed"] == []
 
 
-def test_a_newer_upload_wins_over_a_reprocess(pipeline, running):
+def test_a_newer_upload_wins_over_a_reprocess(without_cooldown, pipeline, running, image_key):
     """A reprocess replaces the existing record, but never that of a newer upload."""
-    image_key = key()
-    pipeline.wait_for(image_key, pipeline.upload(image_key, PHOTO))
     main(["reprocess", image_key, *running])
     newest = pipeline.upload(image_key, photo(150, 200))
     pipeline.wait_for(image_key, newest)
@@ -261,11 +266,9 @@ def test_a_newer_upload_wins_over_a_reprocess(pipeline, running):
     assert (record["status"], record["upload"]["versionId"]) == ("COMPLETED", newest)
 
 
-def test_a_restored_upload_is_reprocessed(pipeline, running):
+def test_a_restored_upload_is_reprocessed(without_cooldown, pipeline, running, image_key):
     """S3 sends no event when a delete marker is removed; the command restores the image."""
-    image_key = key()
-    version = pipeline.upload(image_key, PHOTO)
-    pipeline.wait_for(image_key, version)
+    version = pipeline.record(image_key)["upload"]["versionId"]
     address = {"Bucket": pipeline.uploads_bucket, "Key": image_key}
     marker = pipeline.client("s3").delete_object(**address)["VersionId"]
     pipeline.wait_until(lambda: pipeline.record(image_key)["status"] == "DELETED", "the deletion")
@@ -347,10 +350,8 @@ def test_a_stack_on_aws_is_found_by_its_name(capsys):
         assert "missing" in capsys.readouterr().err
 
 
-def test_batch_messages_are_redriven(pipeline, running, capsys):
+def test_batch_messages_are_redriven(pipeline, running, image_key, capsys):
     """After the cause is fixed, a dead letter of a batch is processed."""
-    image_key = key()
-    pipeline.wait_for(image_key, pipeline.upload(image_key, PHOTO))
     message = {"bucket": pipeline.uploads_bucket, "key": image_key, "reprocess": True}
     sqs, dead = pipeline.client("sqs"), pipeline.outputs["BatchDeadLetterQueueUrl"]
     sqs.send_message(QueueUrl=dead, MessageBody=json.dumps(message))

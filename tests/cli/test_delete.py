@@ -8,26 +8,35 @@ from image_pipeline_cli.commands import main
 from image_pipeline_cli.exits import INCOMPLETE, OK, USAGE
 from tests.cli.conftest import PICTURE
 
+pytestmark = pytest.mark.usefixtures("unprocessed")  # the command deletes objects, and the workflow their renditions
 
-def test_a_deletion_needs_confirmation(pipeline, running, image_name, capsys, monkeypatch):
+
+@pytest.fixture
+def stored_name(pipeline, name):
+    """The name of an upload."""
+    pipeline.upload(f"uploads/{name}", PICTURE)
+    return name
+
+
+def test_a_deletion_needs_confirmation(pipeline, running, stored_name, capsys, monkeypatch):
     """A terminal asks for confirmation; elsewhere `--yes` is required."""
-    address = {"Bucket": pipeline.uploads_bucket, "Key": f"uploads/{image_name}"}
-    assert main(["delete", image_name, *running]) == USAGE
+    address = {"Bucket": pipeline.uploads_bucket, "Key": f"uploads/{stored_name}"}
+    assert main(["delete", stored_name, *running]) == USAGE
     assert "--yes" in capsys.readouterr().err
     monkeypatch.setattr("sys.stdin.isatty", lambda: True)
     for answer, code in (("no", INCOMPLETE), ("", INCOMPLETE), ("yes", OK)):
         pipeline.client("s3").head_object(**address)
         monkeypatch.setattr("sys.stdin.readline", lambda answer=answer: f"{answer}\n")
-        assert main(["delete", image_name, *running]) == code
-        assert f"'uploads/{image_name}'" in capsys.readouterr().err
+        assert main(["delete", stored_name, *running]) == code
+        assert f"'uploads/{stored_name}'" in capsys.readouterr().err
     with pytest.raises(pipeline.client("s3").exceptions.ClientError):
         pipeline.client("s3").head_object(**address)
 
 
-def test_a_missing_upload_does_not_stop_the_others(lines, image_name):
+def test_a_missing_upload_does_not_stop_the_others(lines, stored_name):
     """Each name has its own result."""
-    code, (document,) = lines("delete", "no such.jpg", image_name, "--yes")
-    assert (code, document["deleted"]) == (INCOMPLETE, [f"uploads/{image_name}"])
+    code, (document,) = lines("delete", "no such.jpg", stored_name, "--yes")
+    assert (code, document["deleted"]) == (INCOMPLETE, [f"uploads/{stored_name}"])
     assert document["failed"][0]["key"] == "uploads/no such.jpg"
 
 
@@ -57,9 +66,9 @@ def test_a_folder_is_deleted_after_confirmation(pipeline, running, shop, capsys,
     assert remaining(pipeline, shop) == ["2/c.jpg"]
 
 
-def test_an_upload_named_like_a_pattern_is_deleted_alone(pipeline, lines, shop):
+def test_an_upload_named_like_a_pattern_is_deleted_alone(pipeline, store_record, lines, shop):
     """Running the same command again must not delete other uploads."""
-    pipeline.wait_for(f"uploads/{shop}/*")
+    store_record(f"uploads/{shop}/*")
     before = remaining(pipeline, shop)
     for name, code in (("*", OK), ("[a].jpg", OK), ("*", INCOMPLETE), ("[a].jpg", INCOMPLETE)):
         assert lines("delete", f"{shop}/{name}", "--yes")[0] == code

@@ -9,42 +9,42 @@ from image_pipeline_cli.exits import INCOMPLETE, OK
 from tests.cli.conftest import PICTURE
 
 
-def test_each_rendition_has_its_own_file(lines, image_name, tmp_path):
+def test_each_rendition_has_its_own_file(lines, shared_image_name, tmp_path):
     """Renditions are saved beside each other, and the original with them if requested."""
-    code, (document,) = lines("download", image_name, "--to", str(tmp_path), "--rendition", "all", "--original")
+    code, (document,) = lines("download", shared_image_name, "--to", str(tmp_path), "--rendition", "all", "--original")
     assert (code, document["failed"]) == (OK, [])
     files = {str(path.relative_to(tmp_path)) for path in tmp_path.rglob("*") if path.is_file()} - {"running.json"}
     endings = ["", ".100x100.jpg", ".640x480.jpg", ".web.jpg", ".web.webp"]
-    assert files == {image_name + ending for ending in endings}
-    assert (tmp_path / image_name).read_bytes() == PICTURE
+    assert files == {shared_image_name + ending for ending in endings}
+    assert (tmp_path / shared_image_name).read_bytes() == PICTURE
 
 
-def test_existing_files_are_not_overwritten(lines, image_name, tmp_path):
+def test_existing_files_are_not_overwritten(lines, shared_image_name, tmp_path):
     """Only `--force` replaces them."""
-    target = tmp_path / image_name
+    target = tmp_path / shared_image_name
     target.parent.mkdir()
     target.write_text("mine")
-    code, (document,) = lines("download", image_name, "--to", str(tmp_path), "--original")
+    code, (document,) = lines("download", shared_image_name, "--to", str(tmp_path), "--original")
     assert code == INCOMPLETE
     assert str(target) in document["failed"][0]["reason"]
     assert target.read_text() == "mine"
-    assert lines("download", image_name, "--to", str(tmp_path), "--original", "--force")[0] == OK
+    assert lines("download", shared_image_name, "--to", str(tmp_path), "--original", "--force")[0] == OK
     assert target.read_bytes() == PICTURE
 
 
-def test_a_failed_download_leaves_no_file(pipeline, lines, image_name, tmp_path):
+def test_a_failed_download_leaves_no_file(pipeline, lines, shared_image_name, tmp_path):
     """Neither a partial nor a temporary file remains."""
     pipeline.fault("s3", "GetObject", "AccessDenied", -1, status=403)
     pipeline.fault("s3", "HeadObject", "AccessDenied", -1, status=403)
-    code, (document,) = lines("download", image_name, "--to", str(tmp_path / "out"), "--original")
+    code, (document,) = lines("download", shared_image_name, "--to", str(tmp_path / "out"), "--original")
     assert (code, document["downloaded"]) == (INCOMPLETE, [])
     assert not [path for path in (tmp_path / "out").rglob("*") if path.is_file()]
 
 
 @pytest.mark.parametrize("rendition", ["poster", "../../evil"])
-def test_a_missing_rendition_is_reported_with_the_existing_ones(lines, image_name, rendition, tmp_path):
+def test_a_missing_rendition_is_reported_with_the_existing_ones(lines, shared_image_name, rendition, tmp_path):
     """No file is written."""
-    code, (document,) = lines("download", image_name, "--rendition", rendition, "--to", str(tmp_path / "out"))
+    code, (document,) = lines("download", shared_image_name, "--rendition", rendition, "--to", str(tmp_path / "out"))
     assert code == INCOMPLETE
     assert "100x100, 640x480, web" in document["failed"][0]["reason"]
     assert not (tmp_path / "out").exists()
@@ -74,18 +74,20 @@ def test_long_names_are_shortened_and_stay_unique():
     assert len(first.name.encode()) <= 255 - 64
 
 
-def test_folders_and_patterns_are_downloaded(pipeline, lines, image_name, tmp_path):
+def test_folders_and_patterns_are_downloaded(unprocessed, pipeline, store_record, lines, name, tmp_path):
     """Each upload is saved in the folders of its key."""
-    folder = image_name.partition("/")[0]
-    pipeline.wait_for(f"uploads/{folder}/day 2/*", pipeline.upload(f"uploads/{folder}/day 2/*", PICTURE))
-    for number, (name, expected) in enumerate([
+    folder = name.partition("/")[0]
+    for upload in (name, f"{folder}/day 2/*"):
+        pipeline.upload(f"uploads/{upload}", PICTURE)
+        store_record(f"uploads/{upload}")
+    for number, (selected, expected) in enumerate([
         (f"{folder}/", {f"{folder}/beach.jpg", f"{folder}/day 2/_"}),
         (f"{folder}/*", {f"{folder}/beach.jpg"}),
         (f"{folder}/**/*", {f"{folder}/beach.jpg", f"{folder}/day 2/_"}),
         (f"{folder}/day 2/*", {f"{folder}/day 2/_"}),
     ]):  # fmt: skip
         to = tmp_path / str(number)
-        code, (document,) = lines("download", name, "--original", "--to", str(to))
+        code, (document,) = lines("download", selected, "--original", "--to", str(to))
         assert (code, document["failed"]) == (OK, [])
         assert {str(path.relative_to(to)) for path in to.rglob("*") if path.is_file()} == expected
     code, (document,) = lines("download", f"{folder}/*.gif", "--to", str(tmp_path / "out"))
@@ -93,13 +95,16 @@ def test_folders_and_patterns_are_downloaded(pipeline, lines, image_name, tmp_pa
     assert document["failed"][0]["key"] == f"uploads/{folder}/*.gif"
 
 
-def test_two_uploads_with_the_same_path_do_not_replace_each_other(pipeline, lines, image_name, tmp_path):
+def test_two_uploads_with_the_same_path_do_not_replace_each_other(
+    unprocessed, pipeline, store_record, lines, name, tmp_path
+):
     """`--force` replaces earlier files, not those of the same command."""
-    folder = image_name.partition("/")[0]
+    folder = name.partition("/")[0]
     other_name = f"{folder}/be:ch.jpg"
     third_name = f"{folder}/be_ch.jpg"
-    for name in (other_name, third_name):
-        pipeline.wait_for(f"uploads/{name}", pipeline.upload(f"uploads/{name}", PICTURE))
+    for upload in (other_name, third_name):
+        pipeline.upload(f"uploads/{upload}", PICTURE)
+        store_record(f"uploads/{upload}")
     code, (document,) = lines("download", other_name, third_name, "--to", str(tmp_path), "--original", "--force")
     assert code == INCOMPLETE
     assert [entry["key"] for entry in document["downloaded"]] == [f"uploads/{other_name}"]

@@ -20,9 +20,9 @@ def test_a_missing_upload_is_reported(lines):
     assert (code, document["started"]) == (INCOMPLETE, {})
 
 
-def test_an_invalid_point_is_rejected(running, image_name, capsys):
+def test_an_invalid_point_is_rejected(running, name, capsys):
     """The message describes a valid point."""
     with pytest.raises(SystemExit) as caught:
-        main(["focus", image_name, "2,0", *running])
+        main(["focus", name, "2,0", *running])
     assert caught.value.code == USAGE
     assert "0 to 1" in capsys.readouterr().err

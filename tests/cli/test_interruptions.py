@@ -2,19 +2,22 @@
 
 import pytest
 
+from tests.conftest import crossed
 from tests.interruptions import interrupted
 
 
-@pytest.mark.parametrize("times", [1, 2])
 @pytest.mark.parametrize(
-    ("event", "text"),
-    [
-        ("import", "'image_pipeline_cli.commands'"),
-        ("import", "'boto3'"),
-        ("import", "'rich.progress'"),
-        ("exec", "cli/upload.py"),
-        ("open", "running.json"),
-    ],
+    ("event", "text", "times"),
+    crossed(
+        [
+            ("open", "running.json"),
+            ("import", "'image_pipeline_cli.commands'"),
+            ("import", "'boto3'"),
+            ("import", "'rich.progress'"),
+            ("exec", "cli/upload.py"),
+        ],
+        [1, 2],
+    ),
 )
 def test_ctrl_c_ends_a_command_at_any_moment(tmp_path, event, text, times):
     """It exits with 130 and without a traceback, from the first import on."""

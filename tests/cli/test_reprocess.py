@@ -5,8 +5,6 @@ import json
 import threading
 from types import SimpleNamespace
 
-import pytest
-
 from image_pipeline.errors import StorageUnavailableError, TooSoonError
 from image_pipeline_cli import reprocess
 from image_pipeline_cli.commands import main
@@ -14,57 +12,41 @@ from image_pipeline_cli.exits import IMAGE_FAILED, INCOMPLETE, OK, TIMED_OUT
 from image_pipeline_cli.stack import Stack
 
 
-@pytest.fixture
-def failing_key(pipeline, image_name):
-    """The key of an image whose next attempts fail."""
-    key = f"uploads/{image_name}"
-    pipeline.fault("lambda", "Invoke", "BrokenError", -1, status=200, containing=[key, "GenerateThumbnailsFunction"])
-    return key
-
-
-def test_reprocess_waits_for_its_own_outcome(lines, pipeline, image_name):
+def test_reprocess_waits_for_its_own_outcome(lines, shared_image_name):
     """The previous outcome does not count."""
-    code, (document,) = lines("reprocess", image_name, "--wait")
+    code, (document,) = lines("reprocess", shared_image_name, "--wait")
     (body,) = document["statuses"]
     assert (code, body["status"], document["open"]) == (OK, "COMPLETED", [])
-    assert document["started"][f"uploads/{image_name}"].endswith(body["execution"]["id"])
+    assert document["started"][f"uploads/{shared_image_name}"].endswith(body["execution"]["id"])
 
 
-def test_a_failed_attempt_is_reported_although_the_image_is_kept(lines, failing_key):
-    """The exit code and the status report it; the renditions stay."""
-    code, (document,) = lines("reprocess", failing_key, "--wait")
+def test_a_failed_attempt_is_reported_although_the_image_is_kept(
+    without_cooldown, pipeline, running, lines, shared_image_name, capsys
+):
+    """Exit code, status and list report it, as JSON and as text; the renditions stay."""
+    key = f"uploads/{shared_image_name}"
+    pipeline.fault("lambda", "Invoke", "BrokenError", -1, status=200, containing=[key, "GenerateThumbnailsFunction"])
+    code, (document,) = lines("reprocess", key, "--wait")
     (body,) = document["statuses"]
     assert (code, body["status"]) == (IMAGE_FAILED, "COMPLETED")
-    assert document["started"][failing_key].endswith(body["lastFailure"]["executionId"])
+    assert document["started"][key].endswith(body["lastFailure"]["executionId"])
     assert body["renditions"]
-
-
-@pytest.mark.parametrize("command", [("status",), ("status", "--wait"), ("reprocess", "--wait")])
-def test_text_output_reports_a_failed_attempt(without_cooldown, running, failing_key, capsys, command):
-    """It says that the attempt failed, with the same exit code."""
-    assert main(["reprocess", failing_key, "--wait", *running]) == IMAGE_FAILED
-    capsys.readouterr()
-    name, *options = command
-    assert main([name, failing_key, *options, *running]) == IMAGE_FAILED
-    out = capsys.readouterr().out
-    assert "COMPLETED" in out
-    assert "fail" in out
-
-
-def test_the_list_shows_a_failed_attempt(lines, pipeline, failing_key):
-    """The list changes a moment later."""
-    lines("reprocess", failing_key, "--wait")
+    for name, *options in (("status",), ("status", "--wait"), ("reprocess", "--wait")):
+        assert main([name, key, *options, *running]) == IMAGE_FAILED
+        out = capsys.readouterr().out
+        assert "COMPLETED" in out
+        assert "fail" in out
 
     def listed():
         _, (document,) = lines("list", "--limit", "1000")
-        return {image["imageKey"]: image.get("lastFailure") for image in document["images"]}.get(failing_key)
+        return {image["imageKey"]: image.get("lastFailure") for image in document["images"]}.get(key)
 
-    pipeline.wait_until(lambda: listed() == "BrokenError", "the list")
+    pipeline.wait_until(lambda: listed() == "BrokenError", "the list")  # changes a moment later
 
 
-def test_a_timeout_has_its_own_exit_code(pipeline, running, image_name, capsys):
+def test_a_timeout_has_its_own_exit_code(without_cooldown, pipeline, running, shared_image_name, capsys):
     """The message names the key."""
-    key, finished = f"uploads/{image_name}", threading.Event()
+    key, finished = f"uploads/{shared_image_name}", threading.Event()
     pipeline.replace("ValidateImageFunction", lambda _: finished.wait(60))
     code = main(["reprocess", key, "--wait", "--timeout", "1", *running])
     finished.set()
@@ -73,9 +55,9 @@ def test_a_timeout_has_its_own_exit_code(pipeline, running, image_name, capsys):
     pipeline.wait_until(lambda: pipeline.record(key)["status"] != "PROCESSING", "the end of the reprocess")
 
 
-def test_a_missing_upload_does_not_stop_the_others(lines, image_name):
+def test_a_missing_upload_does_not_stop_the_others(without_cooldown, lines, shared_image_name):
     """It is reported, and the command waits for the other outcomes."""
-    code, (document,) = lines("reprocess", image_name, "no such.jpg", "--wait")
+    code, (document,) = lines("reprocess", shared_image_name, "no such.jpg", "--wait")
     assert code == INCOMPLETE
     assert [failure["key"] for failure in document["failed"]] == ["uploads/no such.jpg"]
     assert [body["status"] for body in document["statuses"]] == ["COMPLETED"]

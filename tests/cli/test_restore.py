@@ -6,9 +6,9 @@ from image_pipeline_cli.exits import INCOMPLETE, OK
 
 
 @pytest.fixture
-def deleted_key(pipeline, image_name):
+def deleted_key(pipeline, shared_image_name):
     """The key of an image that was deleted in S3."""
-    key = f"uploads/{image_name}"
+    key = f"uploads/{shared_image_name}"
     pipeline.client("s3").delete_object(Bucket=pipeline.uploads_bucket, Key=key)
     pipeline.wait_until(lambda: pipeline.record(key)["status"] == "DELETED", "the deletion")
     return key
@@ -17,7 +17,7 @@ def deleted_key(pipeline, image_name):
 def remove_marker(pipeline, key):
     s3 = pipeline.client("s3")
     listed = s3.list_object_versions(Bucket=pipeline.uploads_bucket, Prefix=key)
-    (marker,) = [marker for marker in listed["DeleteMarkers"] if marker["Key"] == key]
+    (marker,) = [marker for marker in listed["DeleteMarkers"] if (marker["Key"], marker["IsLatest"]) == (key, True)]
     s3.delete_object(Bucket=pipeline.uploads_bucket, Key=key, VersionId=marker["VersionId"])
 
 

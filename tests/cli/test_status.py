@@ -13,8 +13,9 @@ from tests.cli.conftest import PICTURE
 from tests.pictures import opened
 
 
-def test_the_status_is_that_of_the_api(pipeline, lines, image_name):
+def test_the_status_is_that_of_the_api(pipeline, lines, shared_image_name):
     """Only the signed URLs differ."""
+    image_name = shared_image_name
     with urllib.request.urlopen(f"{pipeline.api_url}/images/uploads/{image_name}/status") as answer:
         api_status = json.loads(answer.read())
     code, (document,) = lines("status", image_name)
@@ -29,14 +30,12 @@ def test_the_status_is_that_of_the_api(pipeline, lines, image_name):
     assert status == api_status
 
 
-def test_the_order_is_that_of_the_names(pipeline, lines, name):
+def test_the_order_is_that_of_the_names(store_record, lines, name):
     """It does not depend on which status is read first."""
     names = [f"{name}-{number}" for number in (3, 1, 5, 2, 4)]
     keys = [f"uploads/{name}" for name in names]
     for key in keys:
-        pipeline.upload(key, b"x")
-    for key in keys:
-        pipeline.wait_for(key)
+        store_record(key)
     for _ in range(5):
         _, (document,) = lines("status", *names)
         assert [body["imageKey"] for body in document["statuses"]] == keys
@@ -45,12 +44,13 @@ def test_the_order_is_that_of_the_names(pipeline, lines, name):
 def test_a_folder_marker_is_not_waited_for(pipeline, lines, name):
     """The console of S3 creates folders as empty objects, which are never processed."""
     pipeline.upload(f"uploads/{name}/", b"")
-    code, (document,) = lines("status", f"{name}/", "--wait", "--timeout", "3")
+    code, (document,) = lines("status", f"{name}/", "--wait", "--timeout", "1")
     assert (code, document["missing"]) == (INCOMPLETE, [f"uploads/{name}/"])
 
 
-def test_text_output_has_a_line_for_each_fact(image_name, running, capsys):
+def test_text_output_has_a_line_for_each_fact(shared_image_name, running, capsys):
     """It shows the image, its renditions, labels, steps and execution."""
+    image_name = shared_image_name
     assert main(["status", f"uploads/{image_name}", *running]) == OK
     first, *facts = capsys.readouterr().out.splitlines()
     assert first == f"uploads/{image_name}  COMPLETED"
@@ -91,10 +91,10 @@ def test_an_upload_is_followed_to_its_outcome(pipeline, lines, name, option):
     assert (output[0]["statuses"][0] if option == "--wait" else output[-1])["status"] == "COMPLETED"
 
 
-def test_a_similar_name_is_suggested(image_name, running, capsys):
+def test_a_similar_name_is_suggested(shared_image_name, running, capsys):
     """This helps if no upload has the name."""
-    assert main(["status", image_name.replace("beach", "baech"), *running]) == INCOMPLETE
-    assert f"'uploads/{image_name}'" in capsys.readouterr().err
+    assert main(["status", shared_image_name.replace("beach", "baech"), *running]) == INCOMPLETE
+    assert f"'uploads/{shared_image_name}'" in capsys.readouterr().err
 
 
 def test_folders_and_patterns_have_a_status_for_each_upload(pipeline, lines, image_name):

@@ -57,7 +57,7 @@ def test_a_terminal_has_colours_and_a_bar(running: Any, folder: Path) -> None:
     assert output.endswith("1 COMPLETED.\r\n")
 
 
-def test_a_closed_pipe_prints_no_error(running: Any, folder: Path) -> None:
+def test_a_closed_pipe_prints_no_error(unprocessed: None, running: Any, folder: Path) -> None:
     """`… | head -1` prints no traceback."""
     for index in range(3):
         (folder / f"{index}.jpg").write_bytes(PICTURE)

@@ -191,7 +191,8 @@ def test_the_limits_are_those_of_a_stack_with_the_default_parameters():
 def test_a_process_that_ends_is_reported_for_each_file(files, capsys, monkeypatch):
     """A file without a result has an error, even if it was not submitted yet; no traceback is printed."""
     monkeypatch.setattr(rendering, "start_process", end_process)
-    code, document = files({f"{number}.jpg": encoded(gradient(60, 40)) for number in range(9)}, capsys=capsys)
+    contents = {f"{number}.jpg": encoded(gradient(60, 40)) for number in range(9)}
+    code, document = files(contents, "--jobs", "1", capsys=capsys)
     assert code == INCOMPLETE
     assert document["images"] == []
 

@@ -78,7 +78,7 @@ def test_a_hundred_files_are_uploaded_followed_fetched_and_deleted(pipeline, lin
     assert (code, document["statuses"][0]["status"]) == (OK, "DELETED")
 
 
-def test_an_interrupted_upload_continues(pipeline, running, lines, folder):
+def test_an_interrupted_upload_continues(unprocessed, pipeline, running, lines, folder):
     """Ctrl-C ends it at once, even if a connection hangs; running it again sends only the remaining file."""
     for name in ("a", "b", "hangs", "y", "z"):
         (folder / f"{name}.jpg").write_bytes(PICTURE)
@@ -106,7 +106,7 @@ def test_an_interrupted_upload_continues(pipeline, running, lines, folder):
     assert (code, events[-1]) == (OK, {"event": "summary", "uploaded": 1, "skipped": 4, "failed": 0})
 
 
-def test_a_rejected_file_does_not_stop_the_others(pipeline, lines, folder):
+def test_a_rejected_file_does_not_stop_the_others(unprocessed, pipeline, lines, folder):
     """The exit code is 1, and running the command again uploads the file."""
     for name in ("a", "refused"):
         (folder / f"{name}.jpg").write_bytes(PICTURE)
@@ -119,7 +119,7 @@ def test_a_rejected_file_does_not_stop_the_others(pipeline, lines, folder):
     assert lines("upload", str(folder))[1][-1]["uploaded"] == 1
 
 
-def test_a_changed_file_is_uploaded_again(lines, folder, pipeline):
+def test_a_changed_file_is_uploaded_again(unprocessed, lines, folder, pipeline):
     """This holds even if its size is the same; `--no-overwrite` skips it without an error."""
     path = folder / "x.jpg"
     path.write_bytes(b"one")
@@ -137,7 +137,7 @@ def test_a_changed_file_is_uploaded_again(lines, folder, pipeline):
 
 
 @pytest.mark.parametrize("size", [0, 5, PART_BYTES, PART_BYTES + 1], ids=["empty", "small", "one part", "two parts"])
-def test_an_uploaded_file_is_recognised_by_its_etag(lines, folder, size, pipeline):
+def test_an_uploaded_file_is_recognised_by_its_etag(unprocessed, lines, folder, size, pipeline):
     """This holds for every size, so no state is kept on this machine."""
     path = folder / "x.bin"
     path.write_bytes(b"x" * size)
@@ -166,7 +166,7 @@ def test_a_timeout_has_its_own_exit_code(pipeline, lines, folder):
     assert {"event": "no-outcome", "key": f"uploads/{folder.name}/x.jpg"} in events
 
 
-def test_the_content_type_comes_from_the_suffix(lines, folder, pipeline):
+def test_the_content_type_comes_from_the_suffix(unprocessed, lines, folder, pipeline):
     """This includes types that the system does not know."""
     types = {"a.JPG": "image/jpeg", "b.avif": "image/avif", "c.heic": "image/heic", "d.webp": "image/webp", "e": ""}
     assert {name: content_type(Path(name)) for name in types} == types | {"e": "application/octet-stream"}
@@ -210,7 +210,7 @@ def test_an_empty_folder_is_not_an_error(lines, folder):
     assert [line["event"] for line in events] == ["left-out", "summary"]
 
 
-def test_a_link_is_followed_only_on_request(pipeline, lines, folder):
+def test_a_link_is_followed_only_on_request(unprocessed, lines, folder):
     """A folder from another person must not upload files outside of it."""
     (folder / "beach.jpg").write_bytes(PICTURE)
     private = folder.parent / "id_private"

@@ -22,14 +22,13 @@ from image_pipeline_cli import follow, prices
 from image_pipeline_cli.checks import Check, CheckFailedError
 from image_pipeline_cli.commands import main
 from image_pipeline_cli.exits import INCOMPLETE, USAGE
-from image_pipeline_cli.stack import Stack, find_local
+from image_pipeline_cli.stack import Stack
 from image_pipeline_cli.verify import api, command, estimate, facts, images, pixels, reports, samples
 from image_pipeline_cli.verify.samples import SAMPLES
 from image_pipeline_cli.verify.session import ObservedOutcome, Session, Times
 from image_pipeline_cli.verify.temporary import Inbox
-from tests.acceptance.conftest import inventory
 from tests.cli.conftest import ENVIRONMENT
-from tests.conftest import ROOT
+from tests.conftest import ROOT, crossed
 from tests.corpus import turned
 from tests.pictures import encoded
 
@@ -45,8 +44,7 @@ RECIPES = [
 ]
 
 
-@pytest.mark.parametrize("recipe", RECIPES, ids=lambda recipe: recipe.name)
-@pytest.mark.parametrize("sample", SAMPLES, ids=lambda sample: sample.name)
+@pytest.mark.parametrize(("sample", "recipe"), crossed(list(SAMPLES), RECIPES))
 def test_verify_accepts_the_renditions_of_the_engine(sample, recipe):
     """The comparison of pixels finds no problem for any sample and recipe."""
     for rendition in engine.render(sample.encode(), [recipe], Limits(), sample.point).renditions:
@@ -228,18 +226,18 @@ def test_the_modelled_time_is_below_three_minutes():
     assert f"about {estimate.seconds():.0f} seconds on AWS" in (ROOT / "docs" / "operations.md").read_text()
 
 
-def test_verify_needs_confirmation(running, tmp_path, capsys, monkeypatch):
-    """The question lists the resources and the cost."""
-    before = inventory(find_local(tmp_path))
-    assert main(["verify", *running]) == USAGE
+def test_verify_needs_confirmation(capsys, monkeypatch):
+    """The question lists the resources and the cost; before the answer, no request is sent to AWS."""
+    stack = Stack({}, lambda service: pytest.fail(f"{service} was called"))
+    monkeypatch.setattr("image_pipeline_cli.stack.find_on_aws", lambda *_: stack)
+    assert main(["verify", "--stack", "pictures"]) == USAGE
     assert "--yes" in capsys.readouterr().err
     monkeypatch.setattr("sys.stdin.isatty", lambda: True)
     monkeypatch.setattr("sys.stdin.readline", lambda: "no\n")
-    assert main(["verify", *running]) == INCOMPLETE
+    assert main(["verify", "--stack", "pictures"]) == INCOMPLETE
     question = capsys.readouterr().err
     for words in ("uploads/image-pipeline-verify-", "two API keys", "a queue", f"{estimate.dollars() * 100:.1f} cents"):
         assert words in question
-    assert inventory(find_local(tmp_path)) == before
 
 
 @pytest.mark.parametrize("as_json", [True, False])

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import itertools
 import json
+import os
 import socket
 import stat
 from typing import Any, NamedTuple
@@ -120,9 +121,9 @@ def attacks(pipeline: Pipeline, key: str) -> list[tuple[int, str, str, dict[str,
 @pytest.mark.parametrize("origin", FOREIGN_ORIGINS)
 def test_pages_of_other_origins_are_refused(open_to_pages, key, origin):
     """Every request is refused, with and without Sec-Fetch-Site; pages cannot read the answer."""
-    origin = origin.format(**ports(open_to_pages))
+    first, origin = origin == FOREIGN_ORIGINS[0] or "HEAVY" in os.environ, origin.format(**ports(open_to_pages))
     for port, method, target, headers, body in attacks(open_to_pages, key):
-        for site in ("cross-site", "same-site", "same-origin", "none", None):
+        for site in ("cross-site", "same-site", "same-origin", "none", None) if first else ("same-origin", None):
             request_headers = headers | {"Origin": origin} | ({} if site is None else {"Sec-Fetch-Site": site})
             answer = ask(port, method, target, request_headers, body)
             assert answer.status == 403, (target, request_headers)
@@ -178,7 +179,8 @@ def test_other_hosts_are_refused(open_to_pages, key, host):
     for port, method, target, headers, body in attacks(open_to_pages, key):
         other = ports(open_to_pages)["aws" if port == ports(open_to_pages)["api"] else "api"]
         request_headers = headers | {"Host": host.format(port=port, other=other)}
-        for site in ({}, {"Sec-Fetch-Site": "same-origin"}, {"Origin": PAGE}):
+        sites = ({}, {"Sec-Fetch-Site": "same-origin"}, {"Origin": PAGE})
+        for site in sites if host == FOREIGN_HOSTS[0] or "HEAVY" in os.environ else sites[:1]:
             assert ask(port, method, target, request_headers | site, body).status == 403, (method, target)
     assert "uploads/attack.jpg" not in stored(open_to_pages)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import threading
 import uuid
 from contextlib import suppress
 from typing import Any
@@ -121,6 +122,38 @@ def test_a_message_is_retried_after_an_aws_error(quiet, folder):
     assert waiting(quiet, "BatchDeadLetterQueueUrl") == 0
 
 
+def test_a_batch_occupies_its_slot_until_its_executions_have_ended(quiet, reconfigure, folder):
+    """The queue keeps a message while all slots are occupied, and delivers it when a batch has ended."""
+    reconfigure(BatchConcurrency="2")
+    first, second, last = keys = [f"{folder}/{name}.jpg" for name in ("first", "second", "last")]
+    free = {key: threading.Event() for key in keys}
+
+    def validate(event: Any) -> Any:
+        free[event["upload"]["key"]].wait(30)
+        raise UnsupportedFormatError("It is no image.", "Upload an image.")  # the shortest way to an outcome
+
+    def has_started(key: str) -> bool:
+        return key in [execution.key for execution in quiet.executions()]
+
+    quiet.replace("ValidateImageFunction", validate)
+    with silent_bucket(quiet):  # again, because an update enables the rules
+        for key in keys:
+            quiet.upload(key, PHOTO)
+    for key in (first, second):
+        send(quiet, {"bucket": quiet.uploads_bucket, "key": key})  # a batch of its own
+        quiet.wait_until(lambda key=key: has_started(key), key)
+    send(quiet, {"bucket": quiet.uploads_bucket, "key": last})
+    for _ in range(30):  # without a limit, its execution would start before the second request
+        assert waiting(quiet, "BatchQueueUrl") == len(keys)
+        assert not has_started(last)
+    free[first].set()
+    quiet.wait_until(lambda: has_started(last), "the last message")
+    for event in free.values():
+        event.set()
+    drain(quiet)
+
+
+@heavy  # thirty executions
 def test_the_queue_applies_back_pressure(quiet, reconfigure, folder):
     """Running executions limit the number of new ones to ten times the number of batches."""
     reconfigure(BatchConcurrency="2")

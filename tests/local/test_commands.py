@@ -27,7 +27,7 @@ from local import cli
 from local.pipeline import ROOT, StartError
 from local.show import Display, JsonLines, TextDisplay
 from local.watch import EnteredState
-from tests.conftest import HEAVY, crossed
+from tests.conftest import HEAVY, crossed, heavy
 from tests.interruptions import interrupted
 from tests.pictures import photo
 
@@ -86,11 +86,34 @@ def free_port() -> str:
         return str(probe.getsockname()[1])
 
 
-def test_demo_succeeds_with_all_facts_as_json(start, tmp_path):
-    """Photographs succeed, the text fails as expected, and no process remains."""
+@heavy  # it starts a pipeline; `run` below starts and ends as `demo` does
+def test_demo_ends_with_its_processes(start, tmp_path):
+    """Nothing is printed but the facts, no process remains, and the run folder has only logs and renditions."""
     demo = start("demo", "--json", "--port", "0", "--api-port", "0")
     out, err = demo.communicate(timeout=120)
     assert (demo.returncode, err) == (0, "")
+    assert json.loads(out.splitlines()[-1]) == {"event": "verdict", "ok": True, "images": 6, "failures": []}
+    assert sorted(path.name for path in (tmp_path / "run").iterdir()) == ["logs", "thumbnails"]
+
+
+@pytest.fixture
+def demo(pipeline, tmp_path, monkeypatch, capsys) -> Callable[..., tuple[int, str]]:
+    """A function that runs the demo on the shared pipeline, and returns its exit code and its output."""
+    monkeypatch.setattr(cli, "Pipeline", lambda *_, **__: contextlib.nullcontext(pipeline))
+
+    def run(*arguments: str) -> tuple[int, str]:
+        code = cli.main(["demo", "--run-dir", str(tmp_path / "run"), *arguments])
+        out, err = capsys.readouterr()
+        assert err == ""
+        return code, out
+
+    return run
+
+
+def test_demo_succeeds_with_all_facts_as_json(demo, tmp_path):
+    """Photographs succeed, and the text fails as expected."""
+    code, out = demo("--json")
+    assert code == cli.OK
     events: list[dict[str, Any]] = [json.loads(line) for line in out.splitlines()]
     assert events[0]["event"] == "ready"
     assert events[-1] == {"event": "verdict", "ok": True, "images": 6, "failures": []}
@@ -101,10 +124,10 @@ def test_demo_succeeds_with_all_facts_as_json(start, tmp_path):
         assert len(outcome["notifications"]) == 1
         assert all((ROOT / path).is_file() for path in outcome["files"])
     assert any(event["event"] == "state" for event in events)
-    assert sorted(path.name for path in (tmp_path / "run").iterdir()) == ["logs", "thumbnails"]
+    assert list((tmp_path / "run").iterdir()) == []
 
 
-def test_demo_fails_if_an_image_fails(pipeline, tmp_path, monkeypatch, capsys):
+def test_demo_fails_if_an_image_fails(demo, tmp_path):
     """Files of the user and whole folders are processed; the output names a file that fails, and the exit code is 1."""
     folder = tmp_path / "my pictures"
     folder.mkdir()
@@ -112,9 +135,8 @@ def test_demo_fails_if_an_image_fails(pipeline, tmp_path, monkeypatch, capsys):
     (folder / "9.41\u202fAM \u202egpj.jpg").write_bytes(photo())  # as macOS names screenshots, and from right to left
     (folder / ".hidden").write_text("words")
     (tmp_path / "bad.jpg").write_text("words")
-    monkeypatch.setattr(cli, "Pipeline", lambda *_, **__: contextlib.nullcontext(pipeline))
-    assert cli.main(["demo", "--run-dir", str(tmp_path / "run"), str(folder), str(tmp_path / "bad.jpg")]) == cli.FAILED
-    out = capsys.readouterr().out
+    code, out = demo(str(folder), str(tmp_path / "bad.jpg"))
+    assert code == cli.FAILED
     assert "uploads/my pictures/good one.jpg  COMPLETED" in out
     assert "uploads/my pictures/9.41" in out
     assert out.count("  COMPLETED") == 2
@@ -122,16 +144,14 @@ def test_demo_fails_if_an_image_fails(pipeline, tmp_path, monkeypatch, capsys):
 
 
 @pytest.mark.parametrize("name", ["missing.jpg", "bell\x07.jpg", "folder", "folder/empty"])
-def test_an_unusable_file_is_a_usage_error(start, tmp_path, name):
+def test_an_unusable_file_is_a_usage_error(tmp_path, monkeypatch, capsys, name):
     """An unusable file is reported before any process starts."""
     (tmp_path / "bell\x07.jpg").write_bytes(photo())
     (tmp_path / "folder" / "empty").mkdir(parents=True)
     (tmp_path / "folder" / "not UTF-8 \udcff.jpg").write_bytes(photo())
-    demo = start("demo", str(tmp_path / name))
-    _, err = demo.communicate(timeout=30)
-    assert demo.returncode == 2
-    assert str(tmp_path) in err
-    assert "Traceback" not in err
+    monkeypatch.setattr(cli, "Pipeline", lambda *_, **__: pytest.fail("it started"))
+    assert cli.main(["demo", "--run-dir", str(tmp_path / "run"), str(tmp_path / name)]) == cli.USAGE
+    assert str(tmp_path) in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("option", ["--port", pytest.param("--api-port", marks=HEAVY)])
@@ -150,9 +170,10 @@ def test_a_busy_port_is_reported(start, option):
     assert "Traceback" not in err
 
 
-def test_run_processes_uploads_until_ctrl_c(start):
+def test_run_processes_uploads_until_ctrl_c(start, tmp_path):
     """The output has commands, a sign-in link and uploads; a second copy is rejected; no process remains."""
-    run = start("run", "--port", free_port(), "--api-port", "0")
+    (tmp_path / "one.jpg").write_bytes(photo(64, 48))
+    run = start("run", "--port", free_port(), "--api-port", "0", str(tmp_path / "one.jpg"))
     words = "".join(lines_until(run, "Ctrl-C"))
     assert "aws --endpoint-url http://127.0.0.1:" in words
     assert "curl http://127.0.0.1:" in words
@@ -260,11 +281,12 @@ def test_a_killed_run_ends_its_processes(start, moment):
     assert have_ended(processes)
 
 
-def test_help_names_the_ports_and_the_exit_codes():
+def test_help_names_the_ports_and_the_exit_codes(capsys):
     """`--help` lists them."""
-    help_text = subprocess.run(
-        [sys.executable, "-m", "local", "run", "--help"], cwd=ROOT, capture_output=True, text=True, check=True
-    ).stdout
+    with pytest.raises(SystemExit) as caught:
+        cli.main(["run", "--help"])
+    assert caught.value.code == cli.OK
+    help_text = capsys.readouterr().out
     for words in ("4570", "8070", "exit codes", "--json"):
         assert words in help_text
 
@@ -274,7 +296,7 @@ def test_invoke_without_a_running_copy_is_an_error():
     process = subprocess.run(
         [sys.executable, "-m", "local", "invoke", "F", "x.json"], cwd=ROOT, capture_output=True, text=True, check=False
     )
-    assert process.returncode == 3
+    assert process.returncode == cli.CANNOT_START
     assert process.stderr
     assert "Traceback" not in process.stderr
 

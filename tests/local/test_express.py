@@ -36,6 +36,21 @@ def key(express):
     express.clear()
 
 
+@pytest.fixture(scope="module")
+def processed_key(express):
+    """The key of an upload that was processed. Tests add executions to it."""
+    key = "uploads/express/processed.jpg"
+    express.wait_for(key, express.upload(key, PHOTO))
+    return key
+
+
+@pytest.fixture
+def processed(express, processed_key):
+    """The same; faults are removed afterwards."""
+    yield processed_key
+    express.clear()
+
+
 def of(pipeline, key):
     """Return the executions of a key and their notifications."""
     notifications_of_key = [
@@ -55,9 +70,7 @@ def watch(pipeline):
 
 
 def claimed(pipeline, key, minutes):
-    """Store a record of an execution that started this long ago and did not end."""
-    version = pipeline.client("s3").put_object(Bucket=pipeline.uploads_bucket, Key=key, Body=PHOTO)["VersionId"]
-    pipeline.wait_for(key, version)
+    """Turn a record into that of an execution that started this long ago and did not end."""
     at = (datetime.now(UTC) - timedelta(minutes=minutes)).isoformat()
     pipeline.client("dynamodb").update_item(
         TableName=pipeline.outputs["ImageTableName"],
@@ -98,42 +111,42 @@ def run_named(pipeline, name, event):
     return next(execution for execution in pipeline.executions() if execution.arn == arn)
 
 
-@pytest.mark.parametrize("kind", ["the same", "another", "a reprocess"])
-def test_a_second_run_of_an_execution_has_no_effect(express, key, kind):
+def test_a_second_run_of_an_execution_has_no_effect(express, processed):
     """Step Functions may run an Express execution more than once; a reprocess counts once, too."""
-    express.upload(key, PHOTO)
-    express.wait_for(key)
-    ((execution,), _) = of(express, key)
+
+    def check(run):
+        record, notifications = express.record(processed), of(express, processed)[1]
+        assert express.states_entered(run(record["execution"]["id"]))[-1] == "Superseded"
+        assert express.record(processed) == record
+        assert of(express, processed)[1] == notifications
+
+    execution = of(express, processed)[0][0]
+    check(lambda name: run_named(express, name, execution.event))
+    check(lambda _: start_again(express, execution))
     event = json.loads(json.dumps(execution.event))
-    if kind == "a reprocess":
-        event["detail"]["reprocess"] = True
-        run_named(express, f"reprocess_{uuid.uuid4()}", event)
-    record, notifications_of_key = express.record(key), of(express, key)[1]
-    if kind == "another":
-        second = start_again(express, execution)
-    else:
-        second = run_named(express, record["execution"]["id"], event)
-    assert express.states_entered(second)[-1] == "Superseded"
-    assert express.record(key) == record
-    assert of(express, key)[1] == notifications_of_key
+    event["detail"]["reprocess"] = True
+    run_named(express, f"reprocess_{uuid.uuid4()}", event)
+    check(lambda name: run_named(express, name, event))
 
 
-def test_a_timed_out_execution_is_restarted_and_completes(express, key):
+def test_a_timed_out_execution_is_restarted_and_completes(express, processed):
     """Express executions publish no event when they end, so the watch finds them."""
-    claimed(express, key, minutes=7)
+    claimed(express, processed, minutes=7)
     assert watch(express)["restarted"] >= 1
-    express.wait_until(lambda: express.record(key)["status"] == "COMPLETED", key)
-    assert express.record(key)["execution"]["id"].startswith("again_")
+    express.wait_until(lambda: express.record(processed)["status"] == "COMPLETED", processed)
+    assert express.record(processed)["execution"]["id"].startswith("again_")
 
 
-def test_a_record_is_settled_after_an_hour(express, key):
+def test_a_record_is_settled_after_an_hour(express, processed):
     """The notification has the URL of the state machine, because the ARN of the execution is unknown."""
-    claimed(express, key, minutes=61)
-    notifications_of_key = len(of(express, key)[1])
+    claimed(express, processed, minutes=61)
+
+    def notified():
+        return [n for n in of(express, processed)[1] if "#/statemachines/view/arn:aws:states:" in n["Message"]]
+
     assert watch(express)["settled"] >= 1
-    express.wait_until(lambda: len(of(express, key)[1]) == notifications_of_key + 1, "the notification")
-    assert express.record(key)["error"]["code"] == "ExecutionTimedOutError"
-    assert "#/statemachines/view/arn:aws:states:" in of(express, key)[1][-1]["Message"]
+    express.wait_until(lambda: len(notified()) == 1, "the notification")
+    assert express.record(processed)["error"]["code"] == "ExecutionTimedOutError"
 
 
 def test_an_execution_times_out_after_five_minutes_in_any_state(express, key):
@@ -166,28 +179,24 @@ def test_the_name_of_an_execution_may_be_reused(express, key):
     )
 
 
-def test_the_api_returns_the_execution_of_the_future_record(express, key):
+def test_the_api_returns_the_execution_of_the_future_record(express, processed):
     """The ARN of an Express execution ends with a further id."""
-    express.upload(key, PHOTO)
-    express.wait_for(key)
     secret = apikeys.create(express.client, table=express.outputs["ApiKeyTableName"], name="a test").text
-    request = Request(f"{express.api_url}/images/{key}/reprocess", headers={"x-api-key": secret}, method="POST")
+    request = Request(f"{express.api_url}/images/{processed}/reprocess", headers={"x-api-key": secret}, method="POST")
     with urlopen(request) as answer:
         execution_id = json.load(answer)["executionId"]
-    express.wait_until(lambda: express.record(key)["execution"]["id"] == execution_id, execution_id)
-    express.wait_until(lambda: express.record(key)["status"] == "COMPLETED", key)
+    express.wait_until(lambda: express.record(processed)["execution"]["id"] == execution_id, execution_id)
+    express.wait_until(lambda: express.record(processed)["status"] == "COMPLETED", processed)
 
 
-def test_batches_wait_for_express_executions(express, key):
+def test_batches_wait_for_express_executions(express, processed):
     """The function polls the records, because Express executions cannot be described."""
-    version = express.client("s3").put_object(Bucket=express.uploads_bucket, Key=key, Body=PHOTO)["VersionId"]
-    express.wait_for(key, version)
-    message = {"bucket": express.uploads_bucket, "key": key, "reprocess": True}
+    message = {"bucket": express.uploads_bucket, "key": processed, "reprocess": True}
     url = express.outputs["BatchQueueUrl"]
-    first = express.record(key)["execution"]["id"]
+    first = express.record(processed)["execution"]["id"]
     express.client("sqs").send_message(QueueUrl=url, MessageBody=json.dumps(message))
-    express.wait_until(lambda: express.record(key)["execution"]["id"] != first, "the second execution")
-    express.wait_until(lambda: express.record(key)["status"] == "COMPLETED", key)
+    express.wait_until(lambda: express.record(processed)["execution"]["id"] != first, "the second execution")
+    express.wait_until(lambda: express.record(processed)["status"] == "COMPLETED", processed)
 
 
 def test_a_standard_execution_waits_for_an_empty_upload(express, key):

@@ -15,7 +15,7 @@ from moto.stepfunctions.parser.asl.component.state.exec.state_task.service.state
 )
 
 from local.emulator.moto_seams import stepfunctions
-from tests.conftest import heavy
+from tests.conftest import crossed, heavy
 from tests.pictures import photo
 
 PHOTO = photo()
@@ -78,14 +78,16 @@ def test_a_function_that_waits_for_aws_times_out(pipeline, folder):
 
 
 @pytest.mark.parametrize(
-    ("service", "operation", "of", "state"),
-    [
-        ("lambda", "Invoke", "GenerateThumbnails", "GenerateThumbnails"),
-        ("dynamodb", "UpdateItem", "PROCESSING", "ClaimUpload"),
-        ("sns", "Publish", "", "NotifySuccess"),
-    ],
+    ("service", "operation", "of", "state", "effective"),
+    crossed(
+        [
+            ("sns", "Publish", "", "NotifySuccess"),
+            ("lambda", "Invoke", "GenerateThumbnails", "GenerateThumbnails"),
+            ("dynamodb", "UpdateItem", "PROCESSING", "ClaimUpload"),
+        ],
+        [False, True],
+    ),
 )
-@pytest.mark.parametrize("effective", [False, True])
 def test_a_call_without_an_answer_is_a_timeout_of_its_state(pipeline, folder, service, operation, of, state, effective):
     """The state fails at once with States.Timeout and is retried."""
     key = f"{folder}/{service}.jpg"

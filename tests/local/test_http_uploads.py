@@ -23,9 +23,10 @@ from urllib3.filepost import encode_multipart_formdata
 
 from image_pipeline.api import apikeys, presign
 from image_pipeline.api.intake import MAX_BYTES
+from image_pipeline.keys import status_path
 from local.emulator.clients import DUMMY_KEY
 from local.pipeline import Pipeline
-from tests.conftest import ROOT
+from tests.conftest import HEAVY, ROOT
 from tests.pictures import photo
 from tests.workflow.conftest import silent_bucket
 
@@ -135,48 +136,30 @@ def status(pipeline: Pipeline, url: str) -> str:
     return str(latest[0])
 
 
-@pytest.mark.parametrize("name", ["beach.jpg", "a, b & ü+%41?.jpg"])
+FOCUS = {"x": 0.25, "y": 0.75}  # equal to its decimals
+
+
+@pytest.mark.parametrize("name", ["a, b & ü+%41?.jpg", pytest.param("beach.jpg", marks=HEAVY)])
 def test_an_image_in_a_request_is_processed(pipeline, folder, post, name):
-    """The answer is 202 with the status URL."""
+    """The answer is 202 with the status URL; the focus is stored."""
     image_key = f"{folder}/{name}"
-    path = "/images?name=" + quote(image_key.removeprefix("uploads/"), safe="")
+    path = "/images?name=" + quote(image_key.removeprefix("uploads/"), safe="") + "&focus=0.25,0.75"
     answer = post(path, content_type="application/x-www-form-urlencoded")  # as curl calls any data
     assert answer.status == 202
     assert answer.body["imageKey"] == image_key
     assert answer.body["statusUrl"] == pipeline.api_url + answer.headers["location"]
     assert (answer.body["status"], answer.body["sizeBytes"]) == ("PROCESSING", len(PHOTO))
     assert status(pipeline, answer.body["statusUrl"]) == "COMPLETED"
-    assert pipeline.record(image_key)["upload"]["versionId"] == answer.body["versionId"]
+    record = pipeline.record(image_key)
+    assert (record["upload"]["versionId"], record["focus"]) == (answer.body["versionId"], FOCUS)
     assert stored(pipeline, image_key) == (PHOTO, "image/jpeg")
-
-
-def focus_of(pipeline: Pipeline, body: Any) -> Any:
-    """The point in the record, after the upload is processed."""
-    assert status(pipeline, body["statusUrl"]) == "COMPLETED"
-    return pipeline.record(body["imageKey"])["focus"]
-
-
-def test_every_upload_method_stores_the_focus(pipeline, folder, post, signed, key):
-    """A request, a form and a URL store it with the upload; a request later replaces it."""
-    focus = {"x": 0.25, "y": 0.75}  # equal to its decimals
-    name = quote(folder.removeprefix("uploads/") + "/request.jpg")
-    assert focus_of(pipeline, post(f"/images?name={name}&focus=0.25,0.75").body) == focus
-    for method, send_it in (("post", by_form), ("put", by_url)):
-        answer = signed(f"{method}.jpg", focus=focus)
-        without = {name: value for name, value in answer[method].get("headers", {}).items() if "meta" not in name}
-        if method == "put":
-            assert by_url({**answer["put"], "headers": without}).code == "SignatureDoesNotMatch"
-        assert send_it(answer[method]).status in (200, 204)
-        assert focus_of(pipeline, answer) == focus
-    path = f"{pipeline.api_url}/images/{answer['imageKey']}/focus"
-    changed = send("PUT", path, b'{"x": 0.5, "y": 0}', {"x-api-key": key, "content-type": "application/json"})
-    assert changed.status == 202, changed.text
-    pipeline.wait_until(lambda: pipeline.record(answer["imageKey"])["focus"] == {"x": 0.5, "y": 0}, "the new point")
 
 
 def test_an_image_without_a_name_gets_a_generated_name(pipeline, post):
     """The answer contains the generated name."""
-    first, second = post("/images", content_type="image/png"), post("/images")
+    first = post("/images", content_type="image/png")
+    with silent_bucket(pipeline):
+        second = post("/images")
     assert first.body["imageKey"] != second.body["imageKey"]
     assert first.body["contentType"] == "image/jpeg"
     assert status(pipeline, first.body["statusUrl"]) == "COMPLETED"
@@ -275,21 +258,37 @@ def test_an_unavailable_s3_is_reported(pipeline, folder, post):
 # ---- Presigned
 
 
+def reason(pipeline: Pipeline, image_key: str) -> str:
+    """Return the reason in the event of an upload that was processed once."""
+    (execution,) = [execution for execution in pipeline.executions() if execution.key == image_key]
+    return str(execution.event["detail"]["reason"])
+
+
 def test_a_form_accepts_30_megabytes(pipeline, signed, folder):
-    """The form bypasses API Gateway and Lambda, and the image is processed."""
+    """The form bypasses API Gateway and Lambda, and the image is processed with its focus."""
     data = PHOTO.ljust(30_000_000, b"\0")
-    presigned = signed("large.jpg", sizeBytes=len(data))
+    presigned = signed("large.jpg", sizeBytes=len(data), focus=FOCUS)
     assert by_form(presigned["post"], data).status == 204
     assert status(pipeline, presigned["statusUrl"]) == "COMPLETED"
-    assert pipeline.record(f"{folder}/large.jpg")["image"]["sizeBytes"] == len(data)
+    record = pipeline.record(f"{folder}/large.jpg")
+    assert (record["image"]["sizeBytes"], record["focus"]) == (len(data), FOCUS)
+    assert reason(pipeline, f"{folder}/large.jpg") == "POST Object"
 
 
-def test_a_url_accepts_an_image(pipeline, signed, folder):
-    """The name of the image has all kinds of characters."""
-    presigned = signed("put ü+%41 '\"?.jpg")
+def test_a_url_accepts_an_image(pipeline, signed, folder, key):
+    """The name has all kinds of characters; the URL works only with its focus, and a request replaces that later."""
+    presigned, image_key = signed("put ü+%41 '\"?.jpg", focus=FOCUS), f"{folder}/put ü+%41 '\"?.jpg"
+    without = {name: value for name, value in presigned["put"]["headers"].items() if "meta" not in name}
+    assert by_url({**presigned["put"], "headers": without}).code == "SignatureDoesNotMatch"
     assert by_url(presigned["put"]).status == 200
     assert status(pipeline, presigned["statusUrl"]) == "COMPLETED"
-    assert stored(pipeline, f"{folder}/put ü+%41 '\"?.jpg") == (PHOTO, "image/jpeg")
+    assert pipeline.record(image_key)["focus"] == FOCUS
+    assert stored(pipeline, image_key) == (PHOTO, "image/jpeg")
+    assert reason(pipeline, image_key) == "PutObject"
+    path = pipeline.api_url + status_path(image_key).removesuffix("/status") + "/focus"
+    changed = send("PUT", path, b'{"x": 0.5, "y": 0}', {"x-api-key": key, "content-type": "application/json"})
+    assert changed.status == 202, changed.text
+    pipeline.wait_until(lambda: pipeline.record(image_key)["focus"] == {"x": 0.5, "y": 0}, "the new point")
 
 
 def test_a_checksum_is_checked_by_s3(unprocessed, pipeline, signed, folder):

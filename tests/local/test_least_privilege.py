@@ -830,15 +830,6 @@ def test_a_batch_deletion_deletes_only_permitted_objects(pipeline):
     assert [entry["Key"] for entry in left] == [kept]
 
 
-def test_a_denied_function_fails_as_on_aws(pipeline, folder):
-    """The record and the notification have the error of a deployment without the permission."""
-    pipeline.restrict("GenerateThumbnailsFunctionRole", [])
-    pipeline.upload(f"{folder}/x.jpg", PHOTO)
-    record = pipeline.wait_for(f"{folder}/x.jpg")
-    assert (record["status"], record["error"]["step"]) == ("FAILED", "GenerateThumbnails")
-    assert "AccessDenied" in record["error"]["message"]
-
-
 def test_a_function_writes_only_to_its_own_log_group():
     """SAM grants all log groups by a managed policy, so the role must deny the others."""
     template = load(ROOT / "template.yml", "image-pipeline", "us-east-1")

@@ -12,6 +12,7 @@ from local.emulator import template
 from local.emulator.deploy import plan
 from local.emulator.workers import Workers
 from local.pipeline import ROOT
+from tests.conftest import HEAVY
 
 FUNCTION = "AuthorizeFunction"
 LEVELS = ["DEBUG", "INFO", "WARN", "ERROR"]
@@ -31,7 +32,10 @@ def lambda_handler(event, context):
 """
 
 
-@pytest.fixture(scope="module", params=LEVELS)
+@pytest.fixture(
+    scope="module",
+    params=["DEBUG", "WARN", *(pytest.param(level, marks=HEAVY) for level in ("INFO", "ERROR"))],  # passed as they are
+)
 def level(request: pytest.FixtureRequest) -> str:
     return str(request.param)
 

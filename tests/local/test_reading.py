@@ -82,20 +82,44 @@ def hold(pipeline: Pipeline) -> Iterator[Callable[[], Held]]:
         held.free.set()
 
 
-def test_an_unchanged_status_is_304(pipeline, folder):
-    """The answer has no body until the status changes."""
-    key = f"{folder}/x.jpg"
-    url = processed(pipeline, key)
+def test_status_and_rendition_follow_the_upload(pipeline, folder):
+    """An unchanged status is 304 without a body; the address of a rendition is stable, and its image changes."""
+    key = f"{folder}/x, y.jpg"
+    url, address = processed(pipeline, key), pipeline.api_url + rendition_path(key, "web")
     first = get(url)
+    check_srcsets(json.loads(first.data))
     again = get(url, if_none_match=f'"other", {first.headers["etag"]}')
     assert (again.status, again.data, again.headers["etag"]) == (304, b"", first.headers["etag"])
     assert first.headers["cache-control"] == again.headers["cache-control"] == "private, no-cache"
+    for accept, content_type in ((BROWSER, "image/webp"), ("*/*", "image/jpeg")):
+        redirect = get(address, accept=accept)
+        assert (redirect.status, redirect.data, redirect.headers["vary"]) == (302, b"", "accept")
+        assert redirect.headers["cache-control"] == "private, max-age=60"
+        assert get(redirect.headers["location"]).headers["content-type"] == content_type
+
     processed(pipeline, key, OTHER_PHOTO)
     changed = get(url, if_none_match=first.headers["etag"])
     assert (changed.status, json.loads(changed.data)["image"]["height"]) == (200, 200)
+    assert opened(get(get(address).headers["location"]).data).size == (150, 200)
+
     pipeline.client("s3").delete_object(Bucket=pipeline.uploads_bucket, Key=key)
     pipeline.wait_until(lambda: (pipeline.record(key) or {})["status"] == "DELETED", "the deletion")
     assert json.loads(get(url, if_none_match=changed.headers["etag"]).data)["status"] == "DELETED"
+    missing = get(address)
+    assert (missing.status, missing.headers["content-type"]) == (404, "application/problem+json")
+
+
+def check_srcsets(record: dict[str, Any]) -> None:
+    """Check that each URL in the sets for HTML returns an image of that type and width."""
+    assert list(record["srcsets"]) == ["image/webp", "image/jpeg"]
+    for content_type, srcset in record["srcsets"].items():
+        for candidate in srcset.split(", "):
+            url, width = candidate.split(" ")
+            answer = get(url)
+            assert (answer.status, answer.headers["content-type"]) == (200, content_type)
+            assert f"{opened(answer.data).width}w" == width
+    assert record["summary"]["thumbhash"]
+    assert all(rendition["urlExpiresAt"] > record["updatedAt"] for rendition in record["renditions"])
 
 
 def test_a_waiting_caller_gets_the_outcome(pipeline, folder, hold):
@@ -133,7 +157,7 @@ def test_the_outcome_belongs_to_the_requested_upload(pipeline, folder):
     """Each answer without Retry-After is the outcome of the new upload, not of the previous one."""
     key = f"{folder}/x.jpg"
     url = pipeline.api_url + status_path(key)
-    for number in range(12 if "HEAVY" in os.environ else 4):
+    for number in range(12 if "HEAVY" in os.environ else 3):
         data = PHOTO if number % 2 else OTHER_PHOTO
         version_id = pipeline.upload(key, data)
         while (answer := get(f"{url}?wait=10&versionId={version_id}")).headers["retry-after"]:
@@ -155,38 +179,6 @@ def test_a_version_replaced_before_processing_returns_its_successor(pipeline, fo
     while (answer := get(f"{pipeline.api_url}{status_path(key)}?wait=10&versionId={first}")).headers["retry-after"]:
         pass
     assert json.loads(answer.data)["upload"]["versionId"] == second
-
-
-def test_srcsets_work_in_html(pipeline, folder):
-    """Each URL returns an image of that type and width."""
-    record = json.loads(get(processed(pipeline, f"{folder}/x, y.jpg")).data)
-    assert list(record["srcsets"]) == ["image/webp", "image/jpeg"]
-    for content_type, srcset in record["srcsets"].items():
-        for candidate in srcset.split(", "):
-            url, width = candidate.split(" ")
-            answer = get(url)
-            assert (answer.status, answer.headers["content-type"]) == (200, content_type)
-            assert f"{opened(answer.data).width}w" == width
-    assert record["summary"]["thumbhash"]
-    assert all(rendition["urlExpiresAt"] > record["updatedAt"] for rendition in record["renditions"])
-
-
-def test_the_address_of_a_rendition_returns_a_supported_format(pipeline, folder):
-    """The address is stable; its image changes with the upload and the Accept header."""
-    key = f"{folder}/x.jpg"
-    processed(pipeline, key)
-    address = pipeline.api_url + rendition_path(key, "web")
-    for accept, content_type in ((BROWSER, "image/webp"), ("*/*", "image/jpeg")):
-        redirect = get(address, accept=accept)
-        assert (redirect.status, redirect.data, redirect.headers["vary"]) == (302, b"", "accept")
-        assert redirect.headers["cache-control"] == "private, max-age=60"
-        assert get(redirect.headers["location"]).headers["content-type"] == content_type
-    processed(pipeline, key, OTHER_PHOTO)
-    assert opened(get(get(address).headers["location"]).data).size == (150, 200)
-    pipeline.client("s3").delete_object(Bucket=pipeline.uploads_bucket, Key=key)
-    pipeline.wait_until(lambda: (pipeline.record(key) or {})["status"] == "DELETED", "the deletion")
-    missing = get(address)
-    assert (missing.status, missing.headers["content-type"]) == (404, "application/problem+json")
 
 
 def test_the_previous_image_is_shown_during_processing(pipeline, folder, hold):
