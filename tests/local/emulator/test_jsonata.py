@@ -8,6 +8,7 @@ from moto.stepfunctions.parser.asl.component.common.error_name.error_equals_decl
 from moto.stepfunctions.parser.asl.component.common.path import result_path
 from moto.stepfunctions.parser.asl.component.common.retry import retrier_decl
 from moto.stepfunctions.parser.asl.component.common.string.string_expression import StringJSONata
+from moto.stepfunctions.parser.asl.eval import states
 from moto.stepfunctions.parser.asl.parse.asl_parser import AmazonStateLanguageParser
 from moto.stepfunctions.parser.asl.utils import boto_client
 
@@ -116,6 +117,7 @@ def test_variables_keep_text_unchanged(pipeline):
         (jsonata.install, StringJSONata, "_eval_body"),
         (lambda: stepfunctions.install(0, CLIENTS), retrier_decl, "time"),
         (lambda: stepfunctions.install(0, CLIENTS), result_path, "parse"),
+        (lambda: stepfunctions.install(0, CLIENTS), states, "copy"),
         (lambda: stepfunctions.install(0, CLIENTS), AmazonStateLanguageParser, "parse"),
         (lambda: stepfunctions.install(0, CLIENTS), boto_client, "boto_client_for"),
         (lambda: stepfunctions.install(0, CLIENTS), ErrorEqualsDecl, "_eval_body"),
