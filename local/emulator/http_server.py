@@ -127,5 +127,6 @@ def serve(application: Application, port: int) -> int:
         )
     finally:
         listener.close()  # the server has its own descriptor
-    threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True).start()
+    # A short interval would only be useful to stop the server, which runs until its process ends.
+    threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 60}, daemon=True).start()
     return int(server.socket.getsockname()[1])

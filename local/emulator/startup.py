@@ -80,7 +80,7 @@ def start(configuration: Configuration) -> tuple[Callable[[], None], dict[str, A
         gates=gates,
         deliveries=Deliveries(clients, guard, configuration.wait_scale),
         streams=Streams(clients, endpoint.invoke, configuration.wait_scale, count_changes),
-        queues=Queues(clients, endpoint.invoke, configuration.wait_scale),
+        queues=Queues(clients, endpoint.invoke, configuration.wait_scale, sqs.wait_for_message),
     )
     stack = EmulatedStack(loaded, deployment, runtime, clients, ports.aws_url, ports.api_url)
     if configuration.controls:
