@@ -205,15 +205,15 @@ class Endpoint:
         """Send no response: a state of the engine times out; other callers wait until they give up or `clear`."""
         if stepfunctions.USER_AGENT in environ.get("HTTP_USER_AGENT", ""):
             return _answer(start_response, 200, "text/plain", "", {stepfunctions.UNANSWERED: "yes"})
-        connection = environ["werkzeug.socket"]
+        connection = environ.get("werkzeug.socket")  # a client in this process has none
         cleared = self._cleared  # `clear` replaces it
         while not cleared.wait(POLL_SECONDS):
-            if select.select([connection], [], [], 0)[
-                0
-            ]:  # the request is read completely, so the client has closed the connection
+            # The request is read completely, so a readable connection has been closed by the client.
+            if connection and select.select([connection], [], [], 0)[0]:
                 break
-        with suppress(OSError):
-            connection.shutdown(socket.SHUT_RDWR)
+        if connection:
+            with suppress(OSError):
+                connection.shutdown(socket.SHUT_RDWR)
         raise ConnectionAbortedError  # the server logs nothing
 
     def _matching_fault(self, environ: Environ) -> Fault | None:

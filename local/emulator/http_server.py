@@ -1,7 +1,6 @@
 """The HTTP server of both local ports; it reads each request completely before it is processed."""
 
 import io
-import logging
 import socket
 import threading
 from contextlib import suppress
@@ -11,12 +10,11 @@ from moto.moto_server.werkzeug_app import MotoRequestHandler
 from werkzeug.serving import BaseWSGIServer, make_server
 
 from local.emulator.request_body import BodyError, read_body
-from local.emulator.wsgi import Application, Environ
+from local.emulator.wsgi import Application, Environ, call
 
 _LOOPBACK = "127.0.0.1"
 _LINGER_SECONDS = 1.0
 _LINGER_BYTES = 1 << 20
-_LOG = logging.getLogger(__name__)
 
 
 class RequestHandler(MotoRequestHandler):
@@ -47,7 +45,7 @@ class RequestHandler(MotoRequestHandler):
             self.close_connection = True
             return
         try:
-            status, headers, data = _run(self.server.app, environ)
+            status, headers, data = call(self.server.app, environ)
         except ConnectionError:
             self.close_connection = True
             return
@@ -129,26 +127,6 @@ def serve(application: Application, port: int) -> int:
         )
     finally:
         listener.close()  # the server has its own descriptor
-    threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True).start()
+    # A short interval would only be useful to stop the server, which runs until its process ends.
+    threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 60}, daemon=True).start()
     return int(server.socket.getsockname()[1])
-
-
-def _run(application: Application, environ: Environ) -> tuple[str, list[tuple[str, str]], bytes]:
-    """Return status, headers and body of an answer; an unexpected error is logged and answered with 500."""
-    started: list[Any] = []
-    try:
-        answer = application(environ, lambda *arguments: started.extend(arguments))
-        try:
-            data = b"".join(answer)
-        finally:
-            getattr(answer, "close", lambda: None)()
-    except ConnectionError:
-        raise
-    except Exception:
-        _LOG.exception("%s %s failed.", environ["REQUEST_METHOD"], environ["PATH_INFO"])
-        return (
-            "500 Internal Server Error",
-            [("Content-Type", "text/plain")],
-            b"Internal error of the local server; see its log.",
-        )
-    return started[0], started[1], data

@@ -69,7 +69,7 @@ class Statement:
         """Return whether the statement applies to a request of a principal."""
         return (
             (self.principals is None or any(name in ("*", principal) for name in self.principals))
-            and any(_like(action.lower(), request.action.lower()) for action in self.actions)
+            and _names_action(self.actions, request.action)
             and any(_arn_like(resource, request.resource) for resource in self.resources)
             and not any(_arn_like(resource, request.resource) for resource in self.exceptions)
             and all(condition.holds(request.context) for condition in self.conditions)
@@ -155,6 +155,11 @@ def _text(value: Any) -> str:
     if "${" in text:
         raise PolicyError(f"Policy variables, as in {text!r}, are not supported by emulator/policy.py.")
     return text
+
+
+@lru_cache(maxsize=4096)
+def _names_action(patterns: tuple[str, ...], action: str) -> bool:
+    return any(_like(pattern.lower(), action.lower()) for pattern in patterns)
 
 
 def _like(pattern: str, text: str) -> bool:

@@ -35,12 +35,14 @@ class Queues:
         clients: Clients of the local AWS endpoint.
         invoke: Runs a function, by ARN, on a payload.
         wait_scale: Factor on the time until a failed message comes back.
+        wait: Waits for a message of a queue, by ARN, for so many seconds at most. Pollers call AWS if there is one.
     """
 
-    def __init__(self, clients: Clients, invoke: Invoke, wait_scale: float) -> None:
+    def __init__(self, clients: Clients, invoke: Invoke, wait_scale: float, wait: Callable[[str, float], bool]) -> None:
         self._clients = clients
         self._invoke = invoke
         self._wait_scale = wait_scale
+        self._wait = wait
         self._stopped = threading.Event()
         self._served: dict[tuple[str, str], _Poller] = {}  # by queue and function
 
@@ -51,7 +53,7 @@ class Queues:
         for key in changed:
             self._served[key].end.set()
         for key in changed:
-            # Its last request ends within a second. Meanwhile it could take a batch beyond the new concurrency.
+            # Its last wait ends within a second. Meanwhile it could take a batch beyond the new concurrency.
             self._served.pop(key).thread.join()
         for key in new_mappings.keys() - self._served.keys():
             self.follow(new_mappings[key])
@@ -72,7 +74,7 @@ class Queues:
         url = f"{self._clients.endpoint_url}/{ACCOUNT_ID}/{mapping.queue_arn.rpartition(':')[2]}"
         slots = threading.Semaphore(mapping.most_concurrent)
         while not self._stopped.is_set() and not end.is_set():
-            if not slots.acquire(timeout=0.2):
+            if not self._wait(mapping.queue_arn, 1) or not slots.acquire(timeout=0.2):
                 continue
             try:
                 answer = sqs.receive_message(

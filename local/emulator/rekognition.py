@@ -29,6 +29,8 @@ _ANALYSIS_SIZE = (64, 64)  # large enough for shares of colours, small enough to
 # Names of hues and the degree at which each starts, according to a survey (https://xkcd.com/color/rgb/).
 _HUES = [(0, "Red"), (16, "Orange"), (46, "Yellow"), (70, "Green"), (165, "Cyan"), (190, "Blue"), (260, "Purple"),
          (290, "Pink"), (345, "Red")]  # fmt: skip
+_HUE_NAMES = [next(name for start, name in reversed(_HUES) if hue * 360 / 256 >= start) for hue in range(256)]
+"""The name of each value of the band H in Pillow."""
 
 
 class RekognitionRefusalError(Exception):
@@ -155,8 +157,7 @@ def _colours(small: Image.Image) -> list[tuple[str, float, str]]:
             name = "White" if value > 215 else "Gray"
         else:
             saturated += count
-            degrees = hue * 360 / 256
-            name = next(colour for start, colour in reversed(_HUES) if degrees >= start)
+            name = _HUE_NAMES[hue]
             if name == "Orange" and value < 165:
                 name = "Brown"
         names[name] = names.get(name, 0) + count

@@ -3,7 +3,6 @@
 The environment must be complete before this module is imported, because moto reads it at import.
 """
 
-import os
 import threading
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
@@ -25,6 +24,7 @@ from local.emulator.gate import Gate, own_origins
 from local.emulator.http_api import HttpApi
 from local.emulator.http_server import serve
 from local.emulator.iam import Guard
+from local.emulator.in_process import sender
 from local.emulator.moto_seams import (
     attributes,
     copies,
@@ -60,13 +60,13 @@ def start(configuration: Configuration) -> tuple[Callable[[], None], dict[str, A
         RuntimeError: A port is in use, or moto no longer has something that a seam replaces.
         TemplateError: The template cannot be deployed here.
     """
-    _install_seams(configuration.wait_scale)
     ports = _bind_ports(configuration)  # first, because resources contain the addresses
+    clients = Clients(ports.aws_url, configuration.region, sender(ports.aws))
+    _install_seams(configuration.wait_scale, clients)
     loaded = template.load(
         Path(configuration.template), configuration.stack_name, configuration.region, configuration.parameters
     )
     deployment = plan(loaded, ports.aws_url, ports.api_url)
-    clients = Clients(ports.aws_url, configuration.region)
     workers = _start_workers(configuration, deployment, ports.aws_url)
     guard = Guard(deployment.roles, deployment.resource_policies)
     endpoint = Endpoint(workers, guard, partial(_read_object, clients("s3")))
@@ -80,7 +80,7 @@ def start(configuration: Configuration) -> tuple[Callable[[], None], dict[str, A
         gates=gates,
         deliveries=Deliveries(clients, guard, configuration.wait_scale),
         streams=Streams(clients, endpoint.invoke, configuration.wait_scale, count_changes),
-        queues=Queues(clients, endpoint.invoke, configuration.wait_scale),
+        queues=Queues(clients, endpoint.invoke, configuration.wait_scale, sqs.wait_for_message),
     )
     stack = EmulatedStack(loaded, deployment, runtime, clients, ports.aws_url, ports.api_url)
     if configuration.controls:
@@ -90,7 +90,7 @@ def start(configuration: Configuration) -> tuple[Callable[[], None], dict[str, A
     return runtime.stop, {**addresses, **stack.describe()}
 
 
-def _install_seams(wait_scale: float) -> None:
+def _install_seams(wait_scale: float, clients: Clients) -> None:
     for seam in (
         attributes,
         dynamodb,
@@ -106,7 +106,7 @@ def _install_seams(wait_scale: float) -> None:
         subscriptions,
     ):
         seam.install()
-    stepfunctions.install(wait_scale)
+    stepfunctions.install(wait_scale, clients)
     service_tasks.install()
     executions.install(events.publish)
     default_user_config["stepfunctions"]["execute_state_machine"] = True
@@ -149,7 +149,6 @@ class _Ports:
 def _bind_ports(configuration: Configuration) -> _Ports:
     aws = DeferredApp()
     aws_port = _bind(aws, configuration.aws_port, "the AWS endpoint")
-    os.environ["MOTO_PORT"] = str(aws_port)
     api = DeferredApp()
     api_port = _bind(api, configuration.api_port, "the HTTP API")
     return _Ports(aws, aws_port, api, api_port)

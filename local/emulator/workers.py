@@ -8,6 +8,7 @@ import os
 import shutil
 import tempfile
 import threading
+import time
 import uuid
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
@@ -96,7 +97,6 @@ class Workers:
         self.update(functions)
         self._stopped = threading.Event()
         self._fork_server = ForkServer(packages, shared_environment(functions, environment, run_dir))
-        threading.Thread(target=self._watch_memory, daemon=True).start()
 
     def update(self, functions: list[Function]) -> None:
         """Replace all functions at once. Running invocations end in their old process, all others use a new one.
@@ -220,13 +220,6 @@ class Workers:
             self._workers.discard(worker)
         worker.kill()
 
-    def _watch_memory(self) -> None:
-        while not self._stopped.wait(MEMORY_CHECK_SECONDS):
-            with self._lock:
-                busy = self._workers.difference(*self._idle.values())  # idle workers allocate no memory
-            for worker in busy:
-                worker.check_memory()
-
 
 class _Worker:
     """A process of one function."""
@@ -251,7 +244,7 @@ class _Worker:
 
     def wait_until_ready(self) -> bool:
         """Wait for the import of the handler; return whether it succeeded."""
-        self._ready = self._ready or self._process.receive(INIT_SECONDS) is not None
+        self._ready = self._ready or self._receive(INIT_SECONDS) is not None
         return self._ready
 
     def invoke(self, event: Any) -> InvocationResult:
@@ -265,16 +258,24 @@ class _Worker:
             "timeoutSeconds": limit,
             "event": event,
         }
-        answer = self._process.receive(limit) if self._process.send(request) else None
+        answer = self._receive(limit) if self._process.send(request) else None
         if answer is None:
             return self._failure_of_process(request_id, limit)
         return InvocationResult(answer["payload"], answer.get("failed", False))
 
-    def check_memory(self) -> None:
-        """Kill the process if it uses more memory than the function has."""
-        if self._process.memory() > self.function.memory * 1024 * 1024:
-            self._out_of_memory = True
-            self._process.kill()
+    def _receive(self, seconds: float) -> dict[str, Any] | None:
+        """Wait for a line of the process, and kill it if it uses more memory than the function has."""
+        deadline = time.monotonic() + seconds
+        while (remaining := deadline - time.monotonic()) > 0:
+            answer = self._process.receive(min(MEMORY_CHECK_SECONDS, remaining))
+            if answer is not None:
+                return answer
+            if not self.alive:
+                return self._process.receive(MEMORY_CHECK_SECONDS)  # what it wrote before its end
+            if self._process.memory() > self.function.memory * 1024 * 1024:
+                self._out_of_memory = True
+                self._process.kill()
+        return None
 
     def kill(self) -> None:
         """Kill the process and remove its files; several threads may call this."""

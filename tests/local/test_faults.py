@@ -14,6 +14,7 @@ from moto.stepfunctions.parser.asl.component.state.exec.state_task.service.state
     StateTaskServiceDynamoDB,
 )
 
+from local.emulator.clients import Clients
 from local.emulator.moto_seams import stepfunctions
 from tests.conftest import crossed, heavy
 from tests.pictures import photo
@@ -204,4 +205,4 @@ def test_a_moved_seam_is_reported(monkeypatch):
     """If moto lacks a seam, the start fails and names the module to change."""
     monkeypatch.setattr(StateTaskServiceDynamoDB, "_from_error", None)
     with pytest.raises(RuntimeError, match=r"moto_seams/stepfunctions\.py"):
-        stepfunctions.install(1.0)
+        stepfunctions.install(1.0, Clients("http://127.0.0.1:1", "us-east-1"))

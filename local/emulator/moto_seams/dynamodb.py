@@ -2,8 +2,8 @@
 
 AWS supports nested `if_not_exists`, and returns all updated attributes completely, including unchanged ones. moto is
 slow: it searches each value of a response for all types, parses each update three times and letter by letter, copies
-the result node by node, checks clauses and paths again at each of its parts, and each query sorts the whole table with
-comparisons that convert both values.
+the result node by node, checks clauses and paths again at each of its parts, copies all values for each measurement,
+and each query sorts the whole table with comparisons that convert both values.
 """
 
 import base64
@@ -15,7 +15,9 @@ from typing import Any
 
 from botocore.model import Shape
 from moto.core.serialize import ResponseSerializer
+from moto.dynamodb.models.dynamo_type import DynamoType
 from moto.dynamodb.models.table import Table
+from moto.dynamodb.models.utilities import bytesize
 from moto.dynamodb.parsing import ast_nodes, expressions
 from moto.dynamodb.parsing.validators import ActionCountValidator, OverlappingPathsValidator
 from moto.dynamodb.responses import DynamoHandler
@@ -60,6 +62,9 @@ def install() -> None:
     if not callable(update):
         raise RuntimeError("moto moved DynamoHandler.update_item: moto_seams/dynamodb.py must follow.")
 
+    if not callable(getattr(DynamoType, "size", None)):
+        raise RuntimeError("moto moved DynamoType.size: moto_seams/dynamodb.py must follow.")
+
     if not callable(getattr(Table, "all_items", None)):
         raise RuntimeError("moto moved Table.all_items: moto_seams/dynamodb.py must follow.")
 
@@ -89,16 +94,17 @@ def install() -> None:
             original(self, serialized, value, shape, key)
 
     ResponseSerializer._serialize = serialize  # type: ignore[method-assign]
-    # Functions send the same few expressions repeatedly. An update changes its tree, so each one gets its own copy.
-    pickled = lru_cache(lambda expression: pickle.dumps(parse(expression)))
-    _expressions.UpdateExpressionParser.make = staticmethod(lambda expression: pickle.loads(pickled(expression)))  # noqa: S301
-    _nodes.Node.__deepcopy__ = lambda node, _: pickle.loads(pickle.dumps(node))  # noqa: S301 (pickled here)
+    # Functions send the same few expressions repeatedly. Only the validator changes a tree, after it has copied it.
+    _expressions.UpdateExpressionParser.make = staticmethod(lru_cache(parse))
+    pickled = lru_cache(pickle.dumps)
+    _nodes.Node.__deepcopy__ = lambda node, _: pickle.loads(pickled(node))  # noqa: S301 (pickled here)
     _nodes.DepthFirstTraverser.traverse = _traverse
     # The root contains all clauses and paths.
     ActionCountValidator.traverse = count_clauses
     OverlappingPathsValidator.traverse = compare_paths
     functions["if_not_exists"] = [functions["if_not_exists"][0], _expressions.UpdateExpressionOperandParser]
     DynamoHandler.update_item = update_item  # type: ignore[method-assign]
+    DynamoType.size = _size  # type: ignore[method-assign, assignment]
     Table.all_items = _all_items  # type: ignore[assignment, method-assign]
     Table.query = query_partition  # type: ignore[method-assign]
 
@@ -145,6 +151,23 @@ def _all_items(table: Any) -> list[Any]:
 
 def _key(item: Any) -> tuple[Any, ...]:
     return tuple(key.cast_value for key in (item.hash_key, item.range_key) if key)
+
+
+def _size(value: DynamoType) -> int:
+    """Return the size of a value in bytes; moto copies each value to measure it, for each attribute of a new item."""
+    kind, content = value.type, value.value
+    match kind:
+        case "N":
+            return len(str(content))
+        case "NS":
+            return sum(len(str(number)) for number in content)
+        case "M":
+            return sum(bytesize(name) + _size(item) for name, item in content.items())
+        case "L":
+            return sum(map(_size, content))
+        case "SS" | "BS":
+            return sum(map(bytesize, content))
+    return 1 if isinstance(content, bool) else bytesize(content)
 
 
 def _updated_names(expression: str, names: dict[str, str]) -> set[str]:

@@ -8,9 +8,10 @@ string needs escaping, and parses each expression once. It also defines the func
 import hashlib
 import json
 import random
+import re
 import threading
 import uuid
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from datetime import UTC, datetime
 from functools import lru_cache
 from typing import Any
@@ -26,6 +27,9 @@ from moto.stepfunctions.parser.asl.eval.environment import Environment
 from moto.stepfunctions.parser.asl.eval.event.event_detail import EventDetails
 
 _HASHES = {"MD5": "md5", "SHA-1": "sha1", "SHA-256": "sha256", "SHA-384": "sha384", "SHA-512": "sha512"}
+
+_CALLBACKS = {"__evaluate_entry": None, "__evaluate_exit": None}
+"""jsonata-python looks for these variables in all frames, twice for each part of an expression; here in the first."""
 
 # An expression object holds the state of its evaluation, so only one may run at a time.
 _LOCK = threading.Lock()
@@ -49,7 +53,7 @@ def evaluate(expression: str, bindings: Mapping[str, Any]) -> Any:
         try:
             compiled = _compiled(expression)
             Jsonata.CURRENT.jsonata = compiled  # jsonata-python looks up the running expression by thread
-            result = compiled.evaluate(None, {name: _null(value) for name, value in bindings.items()})
+            result = compiled.evaluate(None, _CALLBACKS | {name: _null(value) for name, value in bindings.items()})
         except QueryError:
             raise
         except Exception as error:
@@ -75,7 +79,7 @@ def install() -> None:
 
 def _eval_body(self: StringJSONata, env: Environment) -> None:
     try:
-        env.stack.append(evaluate(self.expression, _bindings(env)))
+        env.stack.append(evaluate(self.expression, _bindings(env, _variables(self.expression))))
     except QueryError as error:
         name = StatesErrorName(typ=StatesErrorNameType.StatesQueryEvaluationError)
         details = EventDetails(  # type: ignore[typeddict-item]
@@ -89,7 +93,13 @@ def _eval_body(self: StringJSONata, env: Environment) -> None:
         ) from error
 
 
-def _bindings(env: Environment) -> dict[str, Any]:
+@lru_cache(maxsize=1024)
+def _variables(expression: str) -> frozenset[str]:
+    """Return the names of all variables that an expression can refer to: it cannot compute a name."""
+    return frozenset(re.findall(r"\$(\w+)", expression))
+
+
+def _bindings(env: Environment, names: Collection[str]) -> dict[str, Any]:
     """Collect `$states` and the variables of the workflow; values that a state cannot access are omitted."""
     states = {
         name: value
@@ -97,7 +107,8 @@ def _bindings(env: Environment) -> dict[str, Any]:
         if value is not None or name not in ("result", "errorOutput")
     }
     variables = {**env.variable_store._outer_scope, **env.variable_store._inner_scope, "states": states}
-    plain: dict[str, Any] = json.loads(json.dumps(variables, default=_plain))
+    used = {name: value for name, value in variables.items() if name in names}
+    plain: dict[str, Any] = json.loads(json.dumps(used, default=_plain))
     return plain
 
 

@@ -37,6 +37,16 @@ def filled() -> list[str]:
     return [name for backend in backends for name, queue in backend.queues.items() if queue.messages]
 
 
+def wait_for_message(queue_arn: str, seconds: float) -> bool:
+    """Wait until a message of a queue can be received; return False if none can in time."""
+    _, _, _, region, account, name = queue_arn.split(":")
+    queue = models.sqs_backends[account][region].queues.get(name)
+    if queue is None:
+        return True  # a request will report it
+    with queue._messages_lock:
+        return bool(queue._messages_lock.wait_for(lambda: queue.messages, seconds))
+
+
 def _is_kept(self: models.SQSBackend, queue_name: str, message: Any) -> bool:
     retention_seconds: int = self.get_queue(queue_name).message_retention_period  # type: ignore[attr-defined]  # set by its name
     return message.sent_timestamp / 1000 + retention_seconds > time.time()  # type: ignore[no-any-return]  # moto's message has no types

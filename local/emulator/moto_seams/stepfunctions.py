@@ -1,6 +1,6 @@
 """Correct the Step Functions engine of moto: its speed, timeouts, terminal errors, and the role of its calls."""
 
-import os
+import copy
 import pickle
 import sys
 import time
@@ -8,7 +8,6 @@ from functools import cache, lru_cache
 from types import SimpleNamespace
 from typing import Any
 
-import boto3
 from botocore.config import Config
 from moto.stepfunctions.parser.asl.component.common.error_name.error_equals_decl import ErrorEqualsDecl
 from moto.stepfunctions.parser.asl.component.common.path import result_path
@@ -16,10 +15,11 @@ from moto.stepfunctions.parser.asl.component.common.retry import retrier_decl
 from moto.stepfunctions.parser.asl.component.state.exec.state_task.service.state_task_service_dynamodb import (
     StateTaskServiceDynamoDB,
 )
+from moto.stepfunctions.parser.asl.eval import states
 from moto.stepfunctions.parser.asl.parse.asl_parser import AmazonStateLanguageParser
 from moto.stepfunctions.parser.asl.utils import boto_client
 
-from local.emulator.clients import DUMMY_KEY
+from local.emulator.clients import DUMMY_KEY, Clients
 from local.emulator.iam import access_key
 from local.emulator.moto_seams import distributed_map
 
@@ -29,17 +29,24 @@ USER_AGENT = "local-step-functions"
 UNANSWERED = "x-local-unanswered"
 """A response header that means that there is no response: the calling state times out at once."""
 
-_NEVER = 99_999_999  # seconds; the timeout of the state ends calls
+_CONFIG = Config(
+    user_agent=USER_AGENT,
+    parameter_validation=False,
+    retries={"total_max_attempts": 1},  # the workflow retries, and the timeout of the state ends calls
+)
+
+_UNCHANGEABLE = frozenset({bool, float, int, str, type(None)})
 
 # Errors that States.ALL does not match: https://docs.aws.amazon.com/step-functions/latest/dg/concepts-error-handling.html
 _TERMINAL = frozenset({"States.DataLimitExceeded", "States.Runtime"})
 
 
-def install(wait_scale: float) -> None:
+def install(wait_scale: float, clients: Clients) -> None:
     """Sign with the role of the state machine, shorten waits, fix timeouts and terminal errors, and parse only once.
 
     Args:
         wait_scale: Factor on the waits, so that tests need not wait.
+        clients: Creates the clients of the engine.
 
     Raises:
         RuntimeError: moto no longer has something that this module replaces.
@@ -55,11 +62,15 @@ def install(wait_scale: float) -> None:
         raise RuntimeError("moto moved boto_client_for: moto_seams/stepfunctions.py must follow.")
     if not callable(getattr(ErrorEqualsDecl, "_eval_body", None)):
         raise RuntimeError("moto moved ErrorEqualsDecl._eval_body: moto_seams/stepfunctions.py must follow.")
+    if getattr(states, "copy", None) is None:
+        raise RuntimeError("moto moved the copies out of the states: moto_seams/stepfunctions.py must follow.")
     if not callable(getattr(result_path, "parse", None)):
         raise RuntimeError("moto moved the parser out of result_path: moto_seams/stepfunctions.py must follow.")
+    client_for = _client_factory(clients)
     for module in list(sys.modules.values()):  # the modules of tasks have imported it by name
         if module.__dict__.get("boto_client_for") is original:
-            module.boto_client_for = _client_for  # type: ignore[attr-defined]
+            module.boto_client_for = client_for  # type: ignore[attr-defined]
+    states.copy = SimpleNamespace(deepcopy=_copied)  # type: ignore[attr-defined, assignment]
     result_path.parse = lru_cache(result_path.parse)  # type: ignore[attr-defined]
     retrier_decl.time = SimpleNamespace(  # type: ignore[attr-defined, assignment]
         sleep=lambda seconds: time.sleep(seconds * wait_scale)
@@ -99,30 +110,27 @@ def install(wait_scale: float) -> None:
     ErrorEqualsDecl._eval_body = matches_unless_terminal  # type: ignore[method-assign]
 
 
-def _client_for(region: str, service: str, state_credentials: Any = None) -> Any:
-    """Return the client of a task, which signs with the role of its state; moto signs all calls alike."""
-    return _client(region, service, access_key(state_credentials.role_arn) if state_credentials else DUMMY_KEY)
+def _copied(value: Any) -> Any:
+    """Copy a value, which is JSON except for the context, in a fraction of the time of `deepcopy`."""
+    if type(value) is dict:
+        return {name: _copied(item) for name, item in value.items()}
+    if type(value) is list:
+        return [_copied(item) for item in value]
+    return value if type(value) in _UNCHANGEABLE else copy.deepcopy(value)
 
 
-@cache
-def _client(region: str, service: str, key: str) -> Any:
-    """Create a client once, because that takes longer than most of its calls."""
-    client = boto3.client(  # type: ignore[call-overload]
-        service,
-        region_name=region,
-        endpoint_url=f"http://127.0.0.1:{os.environ['MOTO_PORT']}",
-        aws_access_key_id=key,
-        aws_secret_access_key=DUMMY_KEY,
-        config=Config(
-            user_agent=USER_AGENT,
-            parameter_validation=False,
-            retries={"total_max_attempts": 1},  # the workflow retries
-            connect_timeout=_NEVER,
-            read_timeout=_NEVER,
-        ),
-    )
-    client.meta.events.register("before-parse", _note_unanswered)
-    return client
+def _client_factory(clients: Clients) -> Any:
+    @cache  # to create a client takes longer than most of its calls
+    def client_of(service: str, key: str) -> Any:
+        client = clients.create(service, key, _CONFIG)
+        client.meta.events.register("before-parse", _note_unanswered)
+        return client
+
+    def client_for(region: str, service: str, state_credentials: Any = None) -> Any:  # noqa: ARG001 (the only one)
+        """Return the client of a task, which signs with the role of its state; moto signs all calls alike."""
+        return client_of(service, access_key(state_credentials.role_arn) if state_credentials else DUMMY_KEY)
+
+    return client_for
 
 
 def _note_unanswered(response_dict: Any, **_: Any) -> None:

@@ -4,6 +4,7 @@ import json
 
 import pytest
 from moto.core.serialize import ResponseSerializer
+from moto.dynamodb.models.dynamo_type import DynamoType
 from moto.dynamodb.models.table import Table
 from moto.dynamodb.parsing.ast_nodes import DepthFirstTraverser
 from moto.dynamodb.parsing.expressions import UpdateExpressionFunctionParser, UpdateExpressionParser
@@ -123,9 +124,20 @@ def test_a_query_returns_one_partition_in_order(pipeline):
     assert query("unknown")["Items"] == []
 
 
+SIZES = {"text": 2, "number": 3, "yes": 1, "list": 10, "map": 23, "bytes": 3, "texts": 2, "many bytes": 2}
+
+
+@pytest.mark.parametrize("kind", SIZES)
+def test_a_value_has_the_size_of_its_content(kind):
+    """A value counts with its bytes and the names in it, as the limit of an item counts it."""
+    assert dynamodb._size(DynamoType(KINDS[kind])) == SIZES[kind]
+    assert dynamodb._size(DynamoType({"NS": ["1", "2.5"]})) == 4
+
+
 @pytest.mark.parametrize(
     ("owner", "name"),
     [
+        (DynamoType, "size"),
         (ResponseSerializer, "_serialize"),
         (ExpressionTokenizer, "make_list"),
         (UpdateExpressionParser, "make"),

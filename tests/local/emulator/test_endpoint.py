@@ -10,7 +10,10 @@ import pytest
 from botocore.exceptions import ClientError
 from moto import backends
 from moto.core import responses
+from moto.core.base_backend import BackendDict
+from moto.moto_api._internal.moto_random import MotoRandom
 from moto.moto_server import werkzeug_app
+from moto.moto_server.werkzeug_app import DomainDispatcherApplication
 
 from local.emulator.moto_seams import server
 from tests.pictures import photo
@@ -100,7 +103,15 @@ def test_faults_reach_the_workflow(pipeline, folder):
 
 @pytest.mark.parametrize(
     ("module", "name"),
-    [(werkzeug_app, "RegexConverter"), (backends, "list_of_moto_modules"), (responses, "method_names_from_class")],
+    [
+        (werkzeug_app, "RegexConverter"),
+        (backends, "list_of_moto_modules"),
+        (responses, "method_names_from_class"),
+        (responses, "camelcase_to_underscores"),
+        (BackendDict, "_create_account_specific_backend"),
+        (DomainDispatcherApplication, "get_backend_for_host"),
+        (MotoRandom, "get_random_string"),
+    ],
     ids=lambda value: str(value),
 )
 def test_a_moved_seam_is_reported(monkeypatch, module, name):

@@ -8,11 +8,15 @@ from moto.stepfunctions.parser.asl.component.common.error_name.error_equals_decl
 from moto.stepfunctions.parser.asl.component.common.path import result_path
 from moto.stepfunctions.parser.asl.component.common.retry import retrier_decl
 from moto.stepfunctions.parser.asl.component.common.string.string_expression import StringJSONata
+from moto.stepfunctions.parser.asl.eval import states
 from moto.stepfunctions.parser.asl.parse.asl_parser import AmazonStateLanguageParser
 from moto.stepfunctions.parser.asl.utils import boto_client
 
+from local.emulator.clients import Clients
 from local.emulator.moto_seams import jsonata, stepfunctions
 from local.emulator.moto_seams.jsonata import QueryError, evaluate
+
+CLIENTS = Clients("http://127.0.0.1:1", "us-east-1")
 
 
 @pytest.mark.parametrize(
@@ -111,11 +115,12 @@ def test_variables_keep_text_unchanged(pipeline):
     ("install", "holder", "name"),
     [
         (jsonata.install, StringJSONata, "_eval_body"),
-        (lambda: stepfunctions.install(0), retrier_decl, "time"),
-        (lambda: stepfunctions.install(0), result_path, "parse"),
-        (lambda: stepfunctions.install(0), AmazonStateLanguageParser, "parse"),
-        (lambda: stepfunctions.install(0), boto_client, "boto_client_for"),
-        (lambda: stepfunctions.install(0), ErrorEqualsDecl, "_eval_body"),
+        (lambda: stepfunctions.install(0, CLIENTS), retrier_decl, "time"),
+        (lambda: stepfunctions.install(0, CLIENTS), result_path, "parse"),
+        (lambda: stepfunctions.install(0, CLIENTS), states, "copy"),
+        (lambda: stepfunctions.install(0, CLIENTS), AmazonStateLanguageParser, "parse"),
+        (lambda: stepfunctions.install(0, CLIENTS), boto_client, "boto_client_for"),
+        (lambda: stepfunctions.install(0, CLIENTS), ErrorEqualsDecl, "_eval_body"),
     ],
 )
 def test_a_moved_seam_is_reported(monkeypatch, install, holder, name):

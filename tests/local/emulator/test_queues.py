@@ -50,7 +50,7 @@ class Served:
         self._lock = threading.Lock()
         self._answer = answer
         properties = {"batch_size": 10, "most_concurrent": 2, "reports_failures": True, **settings}
-        self.queues = Queues(Clients(url, "us-east-1"), self._invoke, 0.0)
+        self.queues = Queues(Clients(url, "us-east-1"), self._invoke, 0.0, sqs_seam.wait_for_message)
         self.queues.follow(QueueMapping(ARN, FUNCTION, **properties))
 
     def _invoke(self, arn: str, payload: bytes) -> InvocationResult:
