@@ -26,6 +26,7 @@ from playwright.sync_api import (
 )
 from playwright.sync_api import expect as expect_soon
 
+from image_pipeline import keys
 from image_pipeline.api import apikeys
 from image_pipeline.api.scopes import Access
 from image_pipeline.feeds import listing
@@ -64,6 +65,20 @@ _MOVING = """
     (animationName !== 'none' && longest(animationDuration) > 0.01);
   const moving = [...document.querySelectorAll('*')].filter((element) => moves(getComputedStyle(element)));
   return moving.map((element) => element.outerHTML.slice(0, 200));
+}
+"""
+
+
+# The page isolates names in quotation marks, and JSON has lines.
+_DECEPTIVE = """
+(unprintable) => {
+  const texts = [document.title];
+  const nodes = document.createTreeWalker(document.body, NodeFilter.SHOW_TEXT);
+  while (nodes.nextNode()) texts.push(nodes.currentNode.data);
+  for (const name of ['alt', 'aria-label', 'placeholder', 'title']) {
+    for (const element of document.querySelectorAll(`[${name}]`)) texts.push(element.getAttribute(name));
+  }
+  return texts.filter((text) => new RegExp(unprintable).test(text.replace(/[\\n\\u2068\\u2069]/g, '')));
 }
 """
 
@@ -135,13 +150,14 @@ class Visitor:
         self._announced |= dict.fromkeys(patterns, False)
 
     def audit(self, page: Page, part: str | None = None) -> None:
-        """Note what axe finds in the present view, in both colour schemes, and what moves although nothing should.
+        """Note what axe finds in the present view, in both colour schemes, what moves, and which texts deceive.
 
         Args:
             page: A tab.
             part: A selector; axe looks only there, because the rest of the view was audited before.
         """
         self._problems += [f"moves: {element}" for element in page.evaluate(_MOVING)]
+        self._problems += [f"deceives: {text!a}" for text in page.evaluate(_DECEPTIVE, keys.UNPRINTABLE)]
         if not page.evaluate("() => 'axe' in window"):
             page.evaluate(AXE_SCRIPT)
         for scheme, options in (("light", {}), ("dark", {"runOnly": ["color-contrast"]})):

@@ -7,10 +7,12 @@ import re
 import threading
 from pathlib import Path
 from typing import Any
+from urllib.parse import unquote
 
 import pytest
 from playwright.sync_api import Page, Request, Route
 
+from image_pipeline import keys
 from image_pipeline.api import apikeys
 from tests.conftest import ROOT
 from tests.pictures import encoded, gradient
@@ -34,11 +36,13 @@ from tests.web.conftest import (
 WORDS = b"These are words, whatever the name says."
 BROKEN = encoded(gradient(640, 480))[:2000]
 
+BACKWARDS = "\u202egpj.exe"
+
 # Each name is hostile in several ways: every file costs a run of the pipeline.
 HOSTILE = [
     "<img src=x onerror=document.title='hacked'> '\"><b>bold<b> <script>document.title='hacked'<!--.jpg",
     "javascript:document.title='hacked'.jpg",
-    "\u202egpj.exe",
+    BACKWARDS,
     "\u2066\u202efdp שלום עולם 🦊🏳️‍🌈 e\u0301 and é.jpg",
     "%2e%2e%2f 100 % + a&b=c#d what? {{stack}} ${1} $& \\n.jpg",
     " spaces  around .jpg",
@@ -76,7 +80,7 @@ def test_a_folder_is_followed_to_its_outcomes(visitor: Visitor, pipeline, folder
     for name in good:
         upload = f"{folder}holiday/{name}"
         expect(upload_row(page, upload)).to_have_attribute("data-state", "done")
-        expect(upload_row(page, upload)).to_contain_text(upload)
+        expect(upload_row(page, upload)).to_contain_text(keys.printable(upload))
     panel = page.get_by_role("region", name="Uploads")
     expect(panel.get_by_role("heading")).to_have_text("3 files failed")
     for name, reason in {"words.jpg": "its content is text", "broken.jpg": "", "empty.jpg": "0 bytes"}.items():
@@ -88,7 +92,7 @@ def test_a_folder_is_followed_to_its_outcomes(visitor: Visitor, pipeline, folder
     for name in good:
         shown = tile(page, f"uploads/{folder}holiday/{name}")
         expect(shown).to_have_attribute("data-state", "COMPLETED")
-        expect(shown).to_contain_text(Path(name).name)
+        expect(shown).to_contain_text(keys.printable(Path(name).name))
         assert shown.locator("img").evaluate("async (image) => { await image.decode(); return image.naturalWidth }")
     for name in ("words.jpg", "broken.jpg"):
         record = pipeline.record(f"uploads/{folder}holiday/{name}")
@@ -98,6 +102,8 @@ def test_a_folder_is_followed_to_its_outcomes(visitor: Visitor, pipeline, folder
     expect(page.locator("image-tile")).to_have_count(len(good) + 2)
     expect(page).to_have_title("image-pipeline")
     assert page.locator("image-tile b, image-tile script, upload-panel b, upload-panel script").count() == 0
+    write(tmp_path / "again" / "holiday", {BACKWARDS: PICTURE})
+    deceive_nowhere(visitor, page, f"uploads/{folder}holiday/{BACKWARDS}", tmp_path / "again" / "holiday")
 
     write(tmp_path, {"repaired.jpg": PICTURE})
     with page.expect_file_chooser() as chooser:
@@ -107,6 +113,31 @@ def test_a_folder_is_followed_to_its_outcomes(visitor: Visitor, pipeline, folder
     assert pipeline.record(f"uploads/{folder}holiday/words.jpg")["status"] == "COMPLETED"
     expect(upload_row(page, f"{folder}holiday/words.jpg")).to_have_attribute("data-state", "done")
     expect(panel.get_by_role("heading")).to_have_text("2 files failed")
+
+
+def deceive_nowhere(visitor: Visitor, page: Page, image_key: str, second: Path) -> None:
+    """Check that a name that a browser would show backwards deceives nowhere, and that links have the true name.
+
+    Args:
+        visitor: The visitor.
+        page: A tab that shows the image.
+        image_key: The key of the image.
+        second: A folder with a file of this name.
+    """
+    name = keys.printable(image_key.removeprefix("uploads/"))
+    tile(page, image_key).get_by_role("link").press("Enter")
+    view = page.locator("image-detail")
+    expect(view.get_by_role("heading", level=2)).to_have_text(name.rpartition("/")[2])
+    view.get_by_role("heading", name="Record").click()
+    visitor.grant("clipboard-write")
+    view.get_by_role("button", name="Copy link", exact=True).click()
+    assert unquote(visitor.copied(page)).startswith(f"{visitor.url}/images/{image_key}/renditions/")
+    drop(page, second)
+    question = page.get_by_role("dialog")
+    expect(question).to_contain_text(f"{name} exists already")
+    visitor.audit(page, "dialog")
+    question.get_by_role("button", name="Skip").click()
+    page.keyboard.press("Escape")
 
 
 def test_a_file_that_cannot_be_sent_is_exchanged(visitor: Visitor, folder, key, tmp_path):

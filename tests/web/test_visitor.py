@@ -102,6 +102,16 @@ def test_motion_is_noted(visitor: Visitor):
         visitor.leave()
 
 
+@pytest.mark.parametrize("change", ["p.textContent = name", "p.title = name", "document.title = name"])
+def test_a_deceptive_text_is_noted(visitor: Visitor, change):
+    """A name that the browser would show as another one."""
+    page = visitor.open()
+    page.evaluate(f"(name) => {{ const p = document.querySelector('p'); {change}; }}", "\u202egpj.exe")
+    visitor.audit(page)
+    with pytest.raises(AssertionError, match=r"deceives: '\\u202egpj\.exe'"):
+        visitor.leave()
+
+
 def test_motion_ends_with_its_test(visitor: Visitor, context: BrowserContext):
     """The tab that stays prefers less motion again, else no later test would notice any."""
     visitor.open().emulate_media(reduced_motion="no-preference")
