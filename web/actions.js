@@ -1,7 +1,7 @@
 // What people do with uploads: reprocess, delete, restore, download. Four requests run at a time.
 
 import { ApiError, wait } from './api.js';
-import { formatNumber } from './format.js';
+import { formatNumber, printable } from './format.js';
 import { isPending, nameOf } from './picture.js';
 
 const PARALLEL = 4;
@@ -238,12 +238,12 @@ function imagesOf(keys) {
 }
 
 /**
- * Return the name in quotation marks. Isolates keep its direction marks away from the text around it.
+ * Return the name in quotation marks. Isolates keep its direction away from the text around it.
  *
  * @param {string} key
  */
 function quoted(key) {
-  return `“\u2068${nameOf(key)}\u2069”`;
+  return `“\u2068${printable(nameOf(key))}\u2069”`;
 }
 
 /** @param {unknown} error */

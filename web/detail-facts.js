@@ -1,7 +1,7 @@
 // The facts about an image below its picture: renditions, labels, camera, colours, durations, warnings, raw record.
 
-import { bdi, el } from './dom.js';
-import { formatBytes, formatDuration, formatNumber, formatPercent } from './format.js';
+import { bdi, el, isolated } from './dom.js';
+import { formatBytes, formatDuration, formatNumber, formatPercent, printable, printableJson } from './format.js';
 import { icon } from './icons.js';
 import { fileName } from './markup.js';
 
@@ -66,7 +66,7 @@ function labels(labels, { filterByLabel }) {
         'button',
         {
           class: 'button small',
-          attrs: { type: 'button', title: `Show all images with the label ${name}` },
+          attrs: { type: 'button', title: `Show all images with the label ${printable(name)}` },
           on: { click: () => filterByLabel(name) },
         },
         bdi(name),
@@ -193,7 +193,7 @@ function camera(exif) {
     el(
       'dl',
       { class: 'fact-list' },
-      known.map(([name, value]) => el('div', {}, el('dt', {}, name), el('dd', {}, bdi(/** @type {string} */ (value))))),
+      known.map(([name, value]) => el('div', {}, el('dt', {}, name), el('dd', {}, isolated(/** @type {string} */ (value))))),
     ),
   );
 }
@@ -272,7 +272,7 @@ function raw(record, { copies }) {
     ),
   );
   // The text is long, and few people read it.
-  details.addEventListener('toggle', () => details.append(el('pre', { attrs: { tabindex: 0, 'aria-label': 'Record' } }, text)), {
+  details.addEventListener('toggle', () => details.append(el('pre', { attrs: { tabindex: 0, 'aria-label': 'Record' } }, printableJson(text))), {
     once: true,
   });
   return details;

@@ -4,7 +4,7 @@ import { button } from './buttons.js';
 import { WIDE } from './detail-place.js';
 import { stepName } from './detail-facts.js';
 import { el } from './dom.js';
-import { formatPercent } from './format.js';
+import { formatPercent, printable } from './format.js';
 import { icon } from './icons.js';
 import { hasTransparency, isPending, mergedSrcset, remedyFor } from './picture.js';
 import { drawThumbhash } from './thumbhash.js';
@@ -115,7 +115,7 @@ function filesOf({ src, srcset }) {
 
 /** @param {Picture} picture */
 function altOf({ labels, fileName }) {
-  return labels.length ? labels.slice(0, 3).join(', ') : fileName;
+  return printable(labels.length ? labels.slice(0, 3).join(', ') : fileName);
 }
 
 /** @param {Picture} picture */

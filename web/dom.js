@@ -11,6 +11,8 @@
  * @typedef {Node | string | number | null | undefined | false} Child
  */
 
+import { printable } from './format.js';
+
 const SVG = 'http://www.w3.org/2000/svg';
 
 /**
@@ -55,13 +57,23 @@ export function fill(parent, ...children) {
 }
 
 /**
- * Show a text that a user chose. Its direction marks cannot change the text around it.
+ * Show a text whose direction cannot change the text around it.
+ *
+ * @param {string} text
+ * @param {Options} [options]
+ */
+export function isolated(text, options = {}) {
+  return el('bdi', { ...options, attrs: { dir: 'auto', ...options.attrs } }, text);
+}
+
+/**
+ * Show a text that a user chose. It cannot look like another one.
  *
  * @param {string} text
  * @param {Options} [options]
  */
 export function bdi(text, options = {}) {
-  return el('bdi', { ...options, attrs: { dir: 'auto', ...options.attrs } }, text);
+  return isolated(printable(text), options);
 }
 
 /**

@@ -1,6 +1,7 @@
 // The chips that filter the gallery: status, label, folder and date.
 
-import { bdi, el, fill } from './dom.js';
+import { bdi, el, fill, isolated } from './dom.js';
+import { printable } from './format.js';
 import { icon } from './icons.js';
 import { attachMenu, closeMenuOf, menuItem } from './menu.js';
 import { STATE_NAMES } from './picture.js';
@@ -74,14 +75,14 @@ export class FilterBar extends HTMLElement {
       {
         name: 'Label',
         icon: 'tag',
-        value: ({ label }) => label ?? null,
+        value: ({ label }) => (label ? printable(label) : null),
         none: { label: '' },
         menu: () => this.#textMenu('label', 'Label', 'Such as dog', this.#labels()),
       },
       {
         name: 'Folder',
         icon: 'folder',
-        value: ({ prefix }) => prefix ?? null,
+        value: ({ prefix }) => (prefix ? printable(prefix) : null),
         none: { prefix: '' },
         menu: () => this.#textMenu('prefix', 'Folder', 'Such as summer/', this.#folders()),
       },
@@ -105,7 +106,7 @@ export class FilterBar extends HTMLElement {
       'button',
       { class: 'chip-button', attrs: { type: 'button', 'aria-label': text === null ? name : `${name}: ${text}` } },
       sign,
-      text === null ? name : bdi(text, { class: 'chip-value' }),
+      text === null ? name : isolated(text, { class: 'chip-value' }),
       text === null && icon('chevron-down'),
     );
     const remove = () => this.#query.set(none);

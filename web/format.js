@@ -1,6 +1,29 @@
-// Numbers, sizes, dates and times for people, in the language of the browser.
+// Numbers, sizes, dates and times for people, in the language of the browser, and names that others chose.
 
 const SIZES = /** @type {const} */ (['byte', 'kilobyte', 'megabyte', 'gigabyte']);
+
+// The same characters as in emails and terminals: those that a browser obeys or hides. The last ones are unpaired surrogates.
+const UNPRINTABLE =
+  /[\u0000-\u001f\u007f-\u009f\u00ad\u061c\u180e\u200b\u200e\u200f\u2028-\u202e\u2060-\u206f\ufeff\ufff9-\ufffb\ufffe\uffff\p{Cs}]/gu;
+
+/**
+ * Replace every unprintable character with `?`. Otherwise, direction marks would show `gpj.exe` as `exe.jpg`.
+ *
+ * @param {string} text
+ */
+export function printable(text) {
+  return text.replace(UNPRINTABLE, '?');
+}
+
+/**
+ * Escape unprintable characters in JSON that is for people; line feeds stay.
+ *
+ * @param {string} json
+ */
+export function printableJson(json) {
+  const escaped = (/** @type {string} */ character) => `\\u${character.charCodeAt(0).toString(16).padStart(4, '0')}`;
+  return json.replace(UNPRINTABLE, (character) => (character === '\n' ? character : escaped(character)));
+}
 
 /** @param {number} bytes */
 export function formatBytes(bytes) {

@@ -1,7 +1,7 @@
 // One picture of the gallery. It shows its name and state only on hover or focus, or when something is wrong.
 
 import { bdi, el, fill } from './dom.js';
-import { formatPercent } from './format.js';
+import { formatPercent, printable } from './format.js';
 import { icon } from './icons.js';
 import { hasTransparency, isPending, mergedSrcset, remedyFor, STATE_NAMES } from './picture.js';
 import { drawThumbhash } from './thumbhash.js';
@@ -122,7 +122,7 @@ export class ImageTile extends HTMLElement {
     if (built === this.#built) return;
     const hadFocus = this.contains(document.activeElement);
     this.#built = built;
-    this.#check.setAttribute('aria-label', `Select ${picture.name}`);
+    this.#check.setAttribute('aria-label', `Select ${printable(picture.name)}`);
     const check = selectable && this.#check;
     if (picture.state === 'FAILED') {
       fill(this.#link, failureText(picture));
@@ -285,7 +285,7 @@ function description({ name, state, error, lastFailure, step }, selected) {
   const failure = error ?? lastFailure;
   const text = failure ? `${failure.message} ${failure.hint}` : (step ?? '');
   const isPlain = state === 'COMPLETED' && !lastFailure;
-  const facts = [name, selected && 'selected', !isPlain && STATE_NAMES[state].toLowerCase()].filter(Boolean).join(', ');
+  const facts = [printable(name), selected && 'selected', !isPlain && STATE_NAMES[state].toLowerCase()].filter(Boolean).join(', ');
   return isPlain ? facts : `${facts}. ${text}`.trim();
 }
 

@@ -1,7 +1,7 @@
 // The panel at the bottom right that shows how the uploads go.
 
 import { bdi, el, fill } from './dom.js';
-import { formatBytes, formatDuration, formatNumber, formatPercent } from './format.js';
+import { formatBytes, formatDuration, formatNumber, formatPercent, printable } from './format.js';
 import { icon } from './icons.js';
 import { UPLOADS } from './picture.js';
 import { usableName } from './upload-names.js';
@@ -184,6 +184,7 @@ export class UploadPanel extends HTMLElement {
     const nameId = `upload-${item.id}`;
     const isStored = item.state === 'sent' || item.state === 'done' || (item.state === 'failed' && item.versionId !== null);
     const name = bdi(item.name);
+    const title = printable(item.name);
     fill(
       element,
       el('span', { class: 'upload-icon' }, iconName === 'spinner' ? el('span', { class: 'spinner' }) : icon(iconName)),
@@ -195,12 +196,12 @@ export class UploadPanel extends HTMLElement {
               'button',
               {
                 class: 'upload-name',
-                attrs: { type: 'button', id: nameId, title: item.name },
+                attrs: { type: 'button', id: nameId, title },
                 on: { click: () => this.#open(UPLOADS + item.name) },
               },
               name,
             )
-          : el('span', { class: 'upload-name', attrs: { id: nameId, title: item.name } }, name),
+          : el('span', { class: 'upload-name', attrs: { id: nameId, title } }, name),
         el('span', { class: 'upload-note' }, note),
         item.error && item.state === 'failed' && el('p', { class: 'upload-error' }, item.error.message, ' ', item.error.hint),
         this.#remedy(item, nameId),

@@ -208,21 +208,25 @@ const { ImageTile } = await load('tile');
 const { makePicture } = await load('picture');
 const { UploadPanel } = await load('upload-panel');
 const { ToastList } = await load('toast');
+const { Actions } = await load('actions');
+const { printable } = await load('format');
 const box = { left: 0, top: 0, width: 200, height: 180 };
 const view = { href: '/', selected: false, opened: false, reachable: true, position: 1, count: 1, selectable: true };
 const until = async (condition) => { while (!condition()) await new Promise((done) => setTimeout(done)); };
 
 const tileOf = (name, state) => {
   const tile = new ImageTile();
-  const error = state === 'FAILED' ? { code: 'CorruptImageError', message: name, hint: name } : null;
+  const text = printable(name); // texts of the API are printable
+  const error = state === 'FAILED' ? { code: 'CorruptImageError', message: text, hint: text } : null;
   const picture = makePicture({ key: `uploads/${name}`, state, error });
   tile.show(picture, box, { ...view, canUpload: true, canChange: true });
   return tile;
 };
-const toastOf = (name) => {
+const toastOf = async (name) => {
   const toasts = new ToastList();
   document.body.replaceChildren(toasts);
-  toasts.show({ text: name });
+  const others = { api: { remove() {} }, listing: { find() {} }, statuses: { watch() {} }, selection: { remove() {} } };
+  await new Actions({ ...others, toasts }).remove([`uploads/${name}`]);
   return toasts.querySelector('.toast-text');
 };
 const rowsOf = async (names) => {
@@ -244,25 +248,35 @@ const rowsOf = async (names) => {
   }
   return Object.fromEntries([...panel.querySelectorAll('li')].map((row) => [row.dataset.upload, row]));
 };
-const seen = (element) => [
-  [element, ...element.querySelectorAll('*')].map(({ localName }) => localName).join(' '),
-  element.querySelector('bdi')?.textContent ?? element.textContent,
-];
+const seen = (element) => {
+  const all = [element, ...element.querySelectorAll('*')];
+  return [
+    all.map(({ localName }) => localName).join(' '),
+    element.querySelector('bdi')?.textContent ?? element.textContent,
+    all.flatMap((each) => ['aria-label', 'title'].map((attribute) => each.getAttribute(attribute) ?? '')).join(' '),
+  ];
+};
 const rows = await rowsOf(names);
 const states = ['COMPLETED', 'FAILED', 'DELETED', 'UPLOADING'];
-return names.map((name) => [...states.map((state) => tileOf(name, state)), toastOf(name), rows[name]].map(seen));
+const shown = [];
+for (const name of names) {
+  shown.push([...states.map((state) => tileOf(name, state)), await toastOf(name), rows[name]].map(seen));
+}
+return shown;
 """
 
 
 def test_names_are_only_text(call: Call):
-    """Tiles, rows and messages show each name as it is, and have the elements that a harmless name has."""
+    """Tiles, rows and messages show each name, and have the elements that a harmless name has."""
     harmless = {name: re.sub("[^/]", "x", name) for name in NAMES.values()}
     names = list({*harmless, *harmless.values()})
     shown = dict(zip(names, call(SHOW, names=names), strict=True))
     for name, double in harmless.items():
-        file = name.rpartition("/")[2] or name
-        assert [text for _, text in shown[name]] == [file] * 4 + [name] * 2
-        assert [elements for elements, _ in shown[name]] == [elements for elements, _ in shown[double]]
+        file = keys.printable(name.rpartition("/")[2] or name)
+        whole = keys.printable(name)
+        assert [text for _, text, _ in shown[name]] == [file] * 4 + [f"Deleted “\u2068{whole}\u2069”.", whole]
+        assert [elements for elements, _, _ in shown[name]] == [elements for elements, _, _ in shown[double]]
+        assert not [spoken for _, _, spoken in shown[name] if keys.printable(spoken) != spoken]
 
 
 # markup ---------------------------------------------------------------------------------------------------------------
