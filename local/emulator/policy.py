@@ -157,6 +157,7 @@ def _text(value: Any) -> str:
     return text
 
 
+@lru_cache(maxsize=8192)
 def _like(pattern: str, text: str) -> bool:
     """Match a pattern in which `*` matches any text and `?` one character."""
     return _expression(pattern).fullmatch(text) is not None
