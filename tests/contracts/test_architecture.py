@@ -3,6 +3,7 @@
 import ast
 import re
 from collections import Counter
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -25,18 +26,47 @@ USES_AWS = {"aws", "store", "workflow", "api", "feeds", "batch"}
 """Packages and root modules that may import boto3; the rest is plain Python."""
 
 
+@cache
 def python_files(*folders):
     return sorted(path for folder in folders for path in (ROOT / folder).rglob("*.py"))
 
 
+@cache
+def nodes(path):
+    """The nodes of a file that the rules are about: to find them in all files takes seconds."""
+    kinds = (
+        ast.Import,
+        ast.ImportFrom,
+        ast.FunctionDef,
+        ast.AsyncFunctionDef,
+        ast.ClassDef,
+        ast.arg,
+        ast.Assign,
+        ast.Call,
+    )
+    return [
+        node
+        for node in ast.walk(ast.parse(path.read_bytes()))
+        if isinstance(node, kinds) or (isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store))
+    ]
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _forget_the_nodes():
+    yield
+    nodes.cache_clear()  # they take hundreds of megabytes
+
+
+@cache
 def imports(path):
     """Every module that a file imports, with its dotted name."""
-    for node in ast.walk(ast.parse(path.read_text())):
+    names = set()
+    for node in nodes(path):
         if isinstance(node, ast.Import):
-            yield from (alias.name for alias in node.names)
+            names |= {alias.name for alias in node.names}
         elif isinstance(node, ast.ImportFrom) and node.module:
-            yield node.module
-            yield from (f"{node.module}.{alias.name}" for alias in node.names)
+            names |= {node.module, *(f"{node.module}.{alias.name}" for alias in node.names)}
+    return names
 
 
 def core_files():
@@ -137,16 +167,15 @@ def test_the_emulator_contains_no_name_of_this_application(template):
 def test_only_moto_seams_patch_moto():
     """Only modules in `moto_seams` patch moto."""
     for path in python_files("local", "image_pipeline_cli", "bench", "tools"):
-        tree = ast.parse(path.read_text())
         from_moto = {
             alias.asname or alias.name
-            for node in ast.walk(tree)
+            for node in nodes(path)
             if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("moto")
             for alias in node.names
         }
         patched = {
             target.value.id
-            for node in ast.walk(tree)
+            for node in nodes(path)
             if isinstance(node, ast.Assign)
             for target in node.targets
             if isinstance(target, ast.Attribute) and isinstance(target.value, ast.Name)
@@ -214,7 +243,7 @@ UNCLEAR_NAMES = {
 
 def defined_names(path):
     """(line, name) of every variable, parameter, function and class that a file defines."""
-    for node in ast.walk(ast.parse(path.read_text())):
+    for node in nodes(path):
         if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store):
             yield node.lineno, node.id
         elif isinstance(node, ast.arg):
@@ -238,7 +267,7 @@ def test_names_are_nouns_and_verbs():
 @pytest.mark.parametrize("path", python_files("tests"), ids=lambda path: str(path.relative_to(ROOT)))
 def test_every_test_has_a_docstring(path):
     """The docstring of a test states the rule that the test holds."""
-    for node in ast.walk(ast.parse(path.read_text())):
+    for node in nodes(path):
         if isinstance(node, ast.FunctionDef) and node.name.startswith("test_"):
             assert ast.get_docstring(node), f"{path.name}: {node.name} has no docstring"
 
@@ -246,7 +275,7 @@ def test_every_test_has_a_docstring(path):
 def test_no_test_sleeps():
     """Tests wait for conditions."""
     for path in python_files("tests"):
-        calls = [node.func for node in ast.walk(ast.parse(path.read_text())) if isinstance(node, ast.Call)]
+        calls = [node.func for node in nodes(path) if isinstance(node, ast.Call)]
         assert not [call for call in calls if isinstance(call, ast.Attribute) and call.attr == "sleep"], path
 
 
@@ -321,7 +350,7 @@ def test_binary_files_are_small_and_in_known_folders():
 def test_an_assignment_computes_one_value():
     """A tuple of calls on one line hides what each name is: `config, key = load(environment), event["imageKey"]`."""
     for path in python_files("functions", "layers/core", "image_pipeline_cli", "local"):
-        for node in ast.walk(ast.parse(path.read_text())):
+        for node in nodes(path):
             if isinstance(node, ast.Assign) and isinstance(node.targets[0], ast.Tuple):
                 values = node.value.elts if isinstance(node.value, ast.Tuple) else []
                 calls = [call for value in values for call in ast.walk(value) if isinstance(call, ast.Call)]
@@ -331,9 +360,6 @@ def test_an_assignment_computes_one_value():
 def test_a_class_of_the_core_has_its_own_name():
     """A reader who meets a name knows what it is, whatever module imports it."""
     names = Counter(
-        node.name.lstrip("_")
-        for path in core_files()
-        for node in ast.walk(ast.parse(path.read_text()))
-        if isinstance(node, ast.ClassDef)
+        node.name.lstrip("_") for path in core_files() for node in nodes(path) if isinstance(node, ast.ClassDef)
     )
     assert not [name for name, count in names.items() if count > 1]

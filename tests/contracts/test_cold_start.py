@@ -136,9 +136,13 @@ def test_a_start_takes_little_longer_than_one_client(function, budget):
     """The CPU time of a start is a small multiple of the time that botocore needs for one client."""
     codes = ["import app", "import botocore.session; botocore.session.get_session().create_client('s3')"]
     measure = "import time; {}; print(time.process_time())"
-    runs = [[float(run(function, measure.format(code))) for code in codes] for _ in range(3)]
-    start, client = (min(times) for times in zip(*runs, strict=True))
-    assert start / client <= budget
+    ratios = []
+    for _ in range(3):  # a busy machine may disturb a measurement
+        start, client = (float(run(function, measure.format(code))) for code in codes)
+        ratios.append(start / client)
+        if ratios[-1] <= budget:
+            break
+    assert min(ratios) <= budget
 
 
 TRIM = ROOT / "layers" / "vendor" / "trim_botocore.py"

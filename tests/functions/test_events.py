@@ -3,6 +3,7 @@
 import hashlib
 import json
 import re
+from functools import cache
 
 import pytest
 
@@ -89,10 +90,17 @@ def function_of(name):
     return max((folder for folder in FUNCTIONS if name.startswith(folder)), key=len)
 
 
+@cache
+def mentioned_samples():
+    """The samples of `make run` that events mention."""
+    text = "".join((ROOT / "events" / f"{name}.json").read_text() for name in EVENTS)
+    return [sample for sample in samples() if sample.key in text]
+
+
 @pytest.fixture
 def _uploaded(monkeypatch):
-    """Upload the samples of `make run`, and create the records that some events need."""
-    for sample in samples():
+    """Upload the samples, and create the records that some events need."""
+    for sample in mentioned_samples():
         aws_client("s3").put_object(Bucket=UPLOADS_BUCKET, Key=sample.key, Body=sample.data)
         if sample.key == "uploads/coffee.jpg":  # as its rendition, too
             aws_client("s3").put_object(**location(event("extract_metadata")["picture"]), Body=sample.data)
