@@ -23,10 +23,10 @@ from tools import release_snapshot
 
 VERSIONS = sorted(folder.name for folder in release_snapshot.RELEASES.iterdir())
 PHOTO = photo(200, 150)
-UNDER_WAY = 30 if "HEAVY" in os.environ else 4
-"""Uploads that are processed at the same time, before and during an update."""
+UNDER_WAY = 15 if "HEAVY" in os.environ else 4
+"""Uploads that are processed at the same time, before and during an update. All fit into one page of the list."""
 
-pytestmark = pytest.mark.timeout(900)  # HEAVY processes more than a hundred uploads with four processes
+pytestmark = pytest.mark.timeout(900)  # HEAVY processes about a hundred uploads with four processes
 
 
 class Update:
