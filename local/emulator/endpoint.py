@@ -19,12 +19,13 @@ from urllib.parse import unquote
 from xml.etree import ElementTree
 from xml.sax.saxutils import escape
 
-from moto.moto_server.werkzeug_app import DomainDispatcherApplication, create_backend_app
+from moto.moto_server.werkzeug_app import DomainDispatcherApplication
 
 from local.emulator import actions, presigned, rekognition
 from local.emulator.iam import Denial, Guard, Role
 from local.emulator.moto_seams import stepfunctions
 from local.emulator.request_body import BodyError, read_chunks
+from local.emulator.services import Service
 from local.emulator.workers import MAX_REQUEST_BYTES, InvocationResult, Workers, failure
 from local.emulator.wsgi import Environ, StartResponse
 
@@ -64,7 +65,7 @@ class Endpoint:
     """
 
     def __init__(self, workers: Workers, guard: Guard, read_object: rekognition.ReadObject) -> None:
-        self._moto = DomainDispatcherApplication(_backend_app)
+        self._moto = DomainDispatcherApplication(_application)
         self._workers = workers
         self.guard = guard
         self._read_object = read_object
@@ -240,18 +241,15 @@ def _is_truncated(environ: Environ) -> bool:
         return True
 
 
-def _backend_app(service: Any) -> Any:
-    """Create the application of moto for a service; other services and the API of moto are not served.
+def _application(service: Any) -> Any:
+    """Create the application of a service; other services and the API of moto are not served.
 
     Some services of moto have side effects: AWS Batch and Lambda start Docker containers that a request names, and the
     API of moto resets all state.
     """
     if service not in SERVICES:
         return _not_served
-    app = create_backend_app(service)
-    app.debug = False  # it checks each request for mistakes of its developers
-    app.config["PROPAGATE_EXCEPTIONS"] = True
-    return app
+    return Service(service)
 
 
 def _not_served(environ: Environ, start_response: StartResponse) -> Iterable[bytes]:

@@ -1,4 +1,4 @@
-"""Allow keys with any character in the server of moto, and speed up what it does for every request."""
+"""Speed up what moto does for every request."""
 
 import string
 from functools import lru_cache
@@ -8,20 +8,16 @@ from moto import backends
 from moto.core import responses
 from moto.core.base_backend import BackendDict
 from moto.moto_api._internal.moto_random import MotoRandom
-from moto.moto_server import werkzeug_app
-from moto.moto_server.utilities import RegexConverter
 from moto.moto_server.werkzeug_app import DomainDispatcherApplication
 from moto.sqs import models as sqs_models
 
 
 def install() -> None:
-    """Accept keys with any character, and look up modules, services and names of moto only once.
+    """Look up modules, services and names of moto only once.
 
     Raises:
         RuntimeError: moto no longer has something that this module replaces.
     """
-    if getattr(werkzeug_app, "RegexConverter", None) is None:
-        raise RuntimeError("moto moved RegexConverter out of werkzeug_app: moto_seams/server.py must follow.")
     pure: list[tuple[Any, str]] = [
         (DomainDispatcherApplication, "get_backend_for_host"),
         (responses, "camelcase_to_underscores"),
@@ -33,7 +29,6 @@ def install() -> None:
             raise RuntimeError(f"moto moved {name} out of {owner.__name__}: moto_seams/server.py must follow.")
     if not callable(getattr(backends, "list_of_moto_modules", None)):
         raise RuntimeError("moto moved backends.list_of_moto_modules: moto_seams/server.py must follow.")
-    werkzeug_app.RegexConverter = _AnyCharacter  # type: ignore[attr-defined]
     modules = frozenset(backends.list_of_moto_modules())
     backends.list_of_moto_modules = lambda: modules
     for owner, name in pure:
@@ -56,11 +51,3 @@ def _random_string(random: MotoRandom, length: int = 20, include_digits: bool = 
     characters = string.ascii_letters + (string.digits if include_digits else "")
     text = "".join(random.choices(characters, k=length))
     return text.lower() if lower_case else text
-
-
-class _AnyCharacter(RegexConverter):
-    """A part of a path with any characters; the converter of moto stops at a newline."""
-
-    def __init__(self, url_map: Any, *items: Any) -> None:
-        super().__init__(url_map, *items)
-        self.regex = f"(?s:{self.regex})"

@@ -12,7 +12,6 @@ from moto import backends
 from moto.core import responses
 from moto.core.base_backend import BackendDict
 from moto.moto_api._internal.moto_random import MotoRandom
-from moto.moto_server import werkzeug_app
 from moto.moto_server.werkzeug_app import DomainDispatcherApplication
 
 from local.emulator.moto_seams import server
@@ -104,7 +103,6 @@ def test_faults_reach_the_workflow(pipeline, folder):
 @pytest.mark.parametrize(
     ("module", "name"),
     [
-        (werkzeug_app, "RegexConverter"),
         (backends, "list_of_moto_modules"),
         (responses, "method_names_from_class"),
         (responses, "camelcase_to_underscores"),
