@@ -20,14 +20,13 @@ from playwright.sync_api import (
     Locator,
     Page,
     Request,
-    Response,
     Route,
     WebError,
 )
 from playwright.sync_api import expect as expect_soon
 
 from image_pipeline import keys
-from image_pipeline.api import apikeys
+from image_pipeline.api import apikeys, webpage
 from image_pipeline.api.scopes import Access
 from image_pipeline.feeds import listing
 from local.pipeline import Pipeline
@@ -44,47 +43,52 @@ def pytest_collect_file() -> None:
     chromium_path()
 
 
-# Before the search, no colour is on its way to another one.
-_FIND = """
-async ([part, options]) => {
-  await new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done)));
-  const ending = document.getAnimations().filter(({ effect }) => effect.getComputedTiming().endTime < Infinity);
-  await Promise.allSettled(ending.map(({ finished }) => finished));
-  return (await axe.run(part ?? document, options)).violations;
-}
-"""
-
-
-# With reduced motion, nothing may move.
-_MOVING = """
-() => {
-  if (!matchMedia('(prefers-reduced-motion: reduce)').matches) return [];
+# What is wrong in the present view. With reduced motion, nothing may move. Only the page itself isolates names.
+_LOOK = """
+(unprintable) => {
   const longest = (text) => Math.max(...text.split(',').map(Number.parseFloat));
   const moves = ({ transitionProperty, transitionDuration, animationName, animationDuration }) =>
     (longest(transitionDuration) > 0.01 && /all|transform|top|left|width|height/.test(transitionProperty)) ||
     (animationName !== 'none' && longest(animationDuration) > 0.01);
-  const moving = [...document.querySelectorAll('*')].filter((element) => moves(getComputedStyle(element)));
-  return moving.map((element) => element.outerHTML.slice(0, 200));
-}
-"""
+  const all = matchMedia('(prefers-reduced-motion: reduce)').matches ? [...document.querySelectorAll('*')] : [];
+  const moving = all.filter((element) => moves(getComputedStyle(element)));
 
-
-# The page isolates names in quotation marks, and JSON has lines.
-_DECEPTIVE = """
-(unprintable) => {
   const texts = [document.title];
   const nodes = document.createTreeWalker(document.body, NodeFilter.SHOW_TEXT);
   while (nodes.nextNode()) texts.push(nodes.currentNode.data);
   for (const name of ['alt', 'aria-label', 'placeholder', 'title']) {
     for (const element of document.querySelectorAll(`[${name}]`)) texts.push(element.getAttribute(name));
   }
-  return texts.filter((text) => new RegExp(unprintable).test(text.replace(/[\\n\\u2068\\u2069]/g, '')));
+  const deceives = (text) => new RegExp(unprintable).test(text.replace(/[\\n\\u2068\\u2069]/g, ''));
+
+  return {
+    problems: [
+      ...moving.map((element) => `moves: ${element.outerHTML.slice(0, 200)}`),
+      ...texts.filter(deceives).map((text) => `deceives: ${text}`),
+    ],
+    scheme: matchMedia('(prefers-color-scheme: dark)').matches ? 'dark' : 'light',
+    hasAxe: 'axe' in window,
+  };
 }
 """
 
+# Wait until no colour is on its way to another one. From then on, colours change at once.
+_REST = """
+async () => {
+  await new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done)));
+  const ending = document.getAnimations().filter(({ effect }) => effect.getComputedTiming().endTime < Infinity);
+  await Promise.allSettled(ending.map(({ finished }) => finished));
+  const style = new CSSStyleSheet();
+  style.replaceSync('*, ::before, ::after { transition: none !important }');
+  document.adoptedStyleSheets.push(style);
+}
+"""
+_FIND = "async ([part, options]) => (await axe.run(part ?? document, options)).violations"
+_MOVE_ON = "() => { document.adoptedStyleSheets.pop() }"
 
-PARKED = "/nothing"
-"""The path of a tab that waits for the next test: another document of the same site, so its process stays.
+
+PARKED = f"/page/{webpage.WebPage(ROOT / 'web', {'stack': '', 'authorization': ''}, {}).digest}/icon.svg"
+"""The path of a tab that waits for the next test: a small document with the headers of the page, so its process stays.
 
 To open the page in such a tab takes a quarter less CPU than in a new one, which has another process at first.
 """
@@ -111,7 +115,6 @@ class Visitor:
             "console": self._on_console,
             "weberror": self._on_error,
             "requestfailed": self._on_failure,
-            "response": self._on_response,
         }
         for event, listener in self._listeners.items():
             context.on(event, listener)
@@ -156,19 +159,23 @@ class Visitor:
             page: A tab.
             part: A selector; axe looks only there, because the rest of the view was audited before.
         """
-        self._problems += [f"moves: {element}" for element in page.evaluate(_MOVING)]
-        self._problems += [f"deceives: {text!a}" for text in page.evaluate(_DECEPTIVE, keys.UNPRINTABLE)]
-        if not page.evaluate("() => 'axe' in window"):
+        view = page.evaluate(_LOOK, keys.UNPRINTABLE)
+        self._problems += view["problems"]
+        if not view["hasAxe"]:
             page.evaluate(AXE_SCRIPT)
-        for scheme, options in (("light", {}), ("dark", {"runOnly": ["color-contrast"]})):
-            page.emulate_media(color_scheme=scheme)
-            findings = page.evaluate(_FIND, [part, {"resultTypes": ["violations"], **options}])
+        page.evaluate(_REST)
+        present, other = ("light", "dark") if view["scheme"] == "light" else ("dark", "light")
+        self._run_axe(page, part, present)
+        page.emulate_media(color_scheme=other)  # and stay there: each change draws the whole page again
+        self._run_axe(page, part, other, runOnly=["color-contrast"])
+        page.evaluate(_MOVE_ON)
+
+    def _run_axe(self, page: Page, part: str | None, scheme: str, **options: Any) -> None:
+        for finding in page.evaluate(_FIND, [part, {"resultTypes": ["violations"], **options}]):
             self._problems += [
                 f"axe, {scheme}: {finding['id']}: {node['html'][:200]} {node['failureSummary']}"
-                for finding in findings
                 for node in finding["nodes"]
             ]
-        page.emulate_media(color_scheme="null")
 
     def leave(self) -> None:
         """Close all tabs, and leave nothing behind.
@@ -187,13 +194,13 @@ class Visitor:
 
     def _clear(self) -> None:
         """Make the context as good as new, except for the cached files of the page. Park its first tab."""
-        for event, listener in self._listeners.items():
-            self.context.remove_listener(event, listener)
         first, *later_pages = self.context.pages or [self.context.new_page()]
         for page in later_pages:
             page.close()
         first.goto(f"{self._home}{PARKED}")
-        first.emulate_media(reduced_motion=OPTIONS["reduced_motion"])
+        for event, listener in self._listeners.items():  # now that the page has reported its last problem
+            self.context.remove_listener(event, listener)
+        first.emulate_media(reduced_motion=OPTIONS["reduced_motion"], color_scheme=OPTIONS["color_scheme"])
         first.evaluate("() => { localStorage.clear(); sessionStorage.clear(); }")
         first.unroute_all(behavior="ignoreErrors")  # a test may hold a request for ever
         self.context.unroute_all(behavior="ignoreErrors")
@@ -206,8 +213,11 @@ class Visitor:
         return bool(matching)
 
     def _on_console(self, message: ConsoleMessage) -> None:
-        # The events of requests report these, too.
-        if message.type in ("error", "warning") and not message.text.startswith("Failed to load resource"):
+        # An event for each response would cost a tenth of the CPU of an opening. That of a failure reports the others.
+        response = re.fullmatch(r"Failed to load resource: (?:.* status of (\d+) .*|net::.*)", message.text)
+        if response and response[1]:
+            self._problems.append(f"response: {response[1]} {message.location['url']}")
+        elif message.type in ("error", "warning") and not response:
             self._problems.append(f"console: {message.text}")
 
     def _on_error(self, error: WebError) -> None:
@@ -216,10 +226,6 @@ class Visitor:
     def _on_failure(self, request: Request) -> None:
         if request.failure != "net::ERR_ABORTED":  # the page itself ended it
             self._problems.append(f"request: {request.method} {request.url}: {request.failure}")
-
-    def _on_response(self, response: Response) -> None:
-        if response.status >= 400:
-            self._problems.append(f"response: {response.status} {response.request.method} {response.url}")
 
 
 class _Patient:
@@ -295,7 +301,7 @@ def hold_uploads(visitor: Visitor, page: Page) -> None:
     def refuse(route: Route) -> None:
         route.fulfill(status=429, headers={"retry-after": "600"}, json={"message": "Too many requests."})
 
-    visitor.announce("429 POST .*/images/presigned")
+    visitor.announce("429 .*/images/presigned")
     page.route("**/images/presigned", refuse)
 
 
@@ -308,7 +314,8 @@ def _quoted(text: str) -> str:
     return '"' + text.replace("\\", "\\\\").replace('"', '\\"') + '"'
 
 
-OPTIONS: dict[str, Any] = {"viewport": {"width": 1280, "height": 800}, "locale": "en-GB", "reduced_motion": "reduce"}
+OPTIONS: dict[str, Any] = {"viewport": {"width": 1280, "height": 800}, "locale": "en-GB"}
+OPTIONS |= {"reduced_motion": "reduce", "color_scheme": "light"}
 """The options of a context: the screen of a laptop, and no animations, because each frame costs CPU."""
 
 PHONE: dict[str, Any] = {"viewport": {"width": 360, "height": 800}, "is_mobile": True, "has_touch": True}

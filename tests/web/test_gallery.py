@@ -630,7 +630,7 @@ def test_images_are_processed_again(visitor: Visitor, pipeline, folder, own_key)
     )
     for image_key in keys:
         expect(tile(page, image_key)).to_have_attribute("data-state", "COMPLETED")
-    visitor.announce("response: 429 POST .*/reprocess")
+    visitor.announce("response: 429 .*/reprocess")
     reprocess.click()
     expect(message.filter(has_text="2 images were not").get_by_role("listitem")).to_have_count(2)
     page.keyboard.press("Escape")
@@ -687,7 +687,7 @@ def test_the_api_is_down_and_back(clock_visitor: Visitor, pipeline, album, key):
 
 def test_a_fault_of_the_list_is_shown(visitor: Visitor, album, key):
     """An error of the API has its text and a button; it is no empty gallery."""
-    visitor.announce("response: 500 GET .*/images")
+    visitor.announce("response: 500 .*/images")
 
     def fail(route: Route) -> None:
         route.fulfill(status=500, content_type="application/problem+json", body='{"detail": "A bug was found."}')

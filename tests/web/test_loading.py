@@ -35,7 +35,7 @@ def picture(tmp_path) -> Path:
 
 def refuse(visitor: Visitor, name: str) -> None:
     """Let a file of the page be missing."""
-    visitor.announce(f"503 GET .*/{name}", "Failed to fetch dynamically imported module")
+    visitor.announce(f"503 .*/{name}", "Failed to fetch dynamically imported module")
     visitor.context.route(f"**/{name}", lambda route: route.fulfill(status=503, body="{}"))
 
 

@@ -104,7 +104,7 @@ def test_a_link_signs_nobody_in_at_a_deployed_stack(visitor: Visitor, pipeline, 
 
 def test_a_wrong_key_is_refused(visitor: Visitor, key):
     """The form says what is wrong and accepts another key; nothing is kept."""
-    visitor.announce("403 GET .*/(access|images)")
+    visitor.announce("403 .*/(access|images)")
     page = visitor.open(key="nonsense")
     expect(page.get_by_role("alert")).to_contain_text("unknown, revoked or expired")
     expect_signed_out(page)
@@ -177,7 +177,7 @@ def test_a_revoked_key_is_asked_for_again(visitor: Visitor, pipeline, folder, im
     expect(tile(page, image_key)).to_be_visible()
     apikeys.revoke(pipeline.client, table=pipeline.outputs["ApiKeyTableName"], key_id=old.key_id)
     pipeline.clear()  # API Gateway would accept the key for five more minutes
-    visitor.announce("403 (GET|POST) .*/images")
+    visitor.announce("403 .*/images")
     page.get_by_role("button", name="Status").click()
     page.get_by_role("dialog", name="Status").get_by_role("button", name="Completed", exact=True).click()
     dialog = page.get_by_role("dialog", name="Sign in again")
@@ -218,7 +218,7 @@ def test_a_key_sees_only_its_folder(visitor: Visitor, folder, image_key, make_ke
 
 def test_a_key_that_may_not_read_is_told_so(visitor: Visitor, folder, make_key):
     """The page can show nothing without the scope `read`, and says so instead of an error."""
-    visitor.announce("403 GET .*/images")
+    visitor.announce("403 .*/images")
     page = visitor.open(key=make_key("upload", folder=folder).text)
     expect(page.get_by_role("button", name="Upload", exact=True)).to_be_visible()
     expect(page.get_by_role("heading", level=2)).to_be_visible()
@@ -252,7 +252,7 @@ def token_visitor(visitor: Visitor, pipeline: Pipeline, key: str) -> Visitor:
 
 def test_a_token_signs_in(token_visitor: Visitor, image_key):
     """With `JwtIssuer`, the form asks for a token, and requests have it as `Authorization: Bearer`."""
-    token_visitor.announce("401 GET .*/access")
+    token_visitor.announce("401 .*/access")
     page = token_visitor.open()
     field = page.get_by_label("Access token")
     expect(field).to_be_focused()
@@ -269,9 +269,7 @@ def test_a_token_signs_in(token_visitor: Visitor, image_key):
 
 def test_files_that_are_refused_for_a_moment_are_loaded_again(visitor: Visitor, key):
     """A stack that refuses some of the many files at first still shows the page, and the link still signs in."""
-    visitor.announce(
-        r"503 GET .*/tile\.js", r"503 GET .*/page\.css", "Failed to load .*css|dynamically imported module"
-    )
+    visitor.announce(r"503 .*/tile\.js", r"503 .*/page\.css", "Failed to load .*css|dynamically imported module")
     refusals = {"tile.js": 2, "page.css": 1}
 
     def refuse(route: Route) -> None:
@@ -290,7 +288,7 @@ def test_files_that_are_refused_for_a_moment_are_loaded_again(visitor: Visitor, 
 
 def test_a_page_that_cannot_start_says_so(visitor: Visitor, key):
     """After some attempts, a sentence and a button are shown; the button loads the page again."""
-    visitor.announce(r"503 GET .*/tile\.js", "Failed to fetch dynamically imported module")
+    visitor.announce(r"503 .*/tile\.js", "Failed to fetch dynamically imported module")
     visitor.context.route("**/tile.js", lambda route: route.fulfill(status=503, body="{}"))
     page = visitor.open(key=key, script=IMPATIENT)
     button = page.get_by_role("button", name="Try again")

@@ -28,7 +28,7 @@ def question(page: Page, name: str) -> Any:
 
 def test_a_name_that_is_taken_meanwhile_is_asked_about(visitor: Visitor, pipeline, folder, key, store):
     """Somebody else stores a file after the page has looked."""
-    visitor.announce("412 PUT")
+    visitor.announce("412 .*/uploads/")
 
     def store_first(route: Route) -> None:
         store("x.jpg")
@@ -45,7 +45,7 @@ def test_a_name_that_is_taken_meanwhile_is_asked_about(visitor: Visitor, pipelin
 
 def test_a_key_that_may_not_read_is_asked_too(visitor: Visitor, pipeline, folder, make_key, store):
     """The bucket knows the names; a number that is taken is not asked about again."""
-    visitor.announce("412 PUT", "403 GET .*/images")
+    visitor.announce("412 .*/uploads/", "403 .*/images")
     for name in ("x.jpg", "x-1.jpg"):
         store(name)
     page = visitor.open(key=make_key("upload", folder=folder).text)
@@ -60,7 +60,7 @@ def test_a_key_that_may_not_read_is_asked_too(visitor: Visitor, pipeline, folder
 
 def test_many_refused_files_are_one_question(visitor: Visitor, pipeline, folder, make_key, store):
     """Files that are refused while the question is open follow its answer, if the box is checked."""
-    visitor.announce("412 PUT", "403 GET .*/images")
+    visitor.announce("412 .*/uploads/", "403 .*/images")
     names = [f"{number}.jpg" for number in range(3)]
     for name in names:
         store(name)

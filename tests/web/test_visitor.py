@@ -51,7 +51,7 @@ WRONG = {
     "console: odd": "() => console.warn('odd')",
     "error: .*thrown": "() => { setTimeout(() => { throw new Error('thrown') }) }",
     "error: .*rejected": "() => { Promise.reject(new Error('rejected')) }",
-    "response: 404 GET .*/missing": "() => fetch('/missing')",
+    "response: 404 .*/missing": "() => fetch('/missing')",
     "request: GET .*/refused": "() => fetch('/refused').catch(() => {})",
 }
 
@@ -69,9 +69,9 @@ def test_problems_of_a_page_are_noted(visitor: Visitor):
 def test_announced_problems_must_occur(visitor: Visitor):
     """An announcement that is not needed would hide a problem."""
     page = visitor.open()
-    visitor.announce("404 GET .*/missing", "404 GET .*/other")
+    visitor.announce("404 .*/missing", "404 .*/other")
     page.evaluate("() => fetch('/missing')")
-    with pytest.raises(AssertionError, match=r"did not occur: \['404 GET \.\*/other'\]"):
+    with pytest.raises(AssertionError, match=r"did not occur: \['404 \.\*/other'\]"):
         visitor.leave()
 
 
@@ -108,7 +108,7 @@ def test_a_deceptive_text_is_noted(visitor: Visitor, change):
     page = visitor.open()
     page.evaluate(f"(name) => {{ const p = document.querySelector('p'); {change}; }}", "\u202egpj.exe")
     visitor.audit(page)
-    with pytest.raises(AssertionError, match=r"deceives: '\\u202egpj\.exe'"):
+    with pytest.raises(AssertionError, match="deceives: \u202egpj"):
         visitor.leave()
 
 
