@@ -61,16 +61,15 @@ _LOOK = """
   }
   const deceives = (text) => new RegExp(unprintable).test(text.replace(/[\\n\\u2068\\u2069]/g, ''));
 
-  return {
-    problems: [
-      ...moving.map((element) => `moves: ${element.outerHTML.slice(0, 200)}`),
-      ...texts.filter(deceives).map((text) => `deceives: ${text}`),
-    ],
-    scheme: matchMedia('(prefers-color-scheme: dark)').matches ? 'dark' : 'light',
-    hasAxe: 'axe' in window,
-  };
+  return [
+    ...moving.map((element) => `moves: ${element.outerHTML.slice(0, 200)}`),
+    ...texts.filter(deceives).map((text) => `deceives: ${text}`),
+  ];
 }
 """
+
+_STATE = "() => [matchMedia('(prefers-color-scheme: dark)').matches ? 'dark' : 'light', 'axe' in window]"
+
 
 # Wait until no colour is on its way to another one. From then on, colours change at once.
 _REST = """
@@ -152,19 +151,23 @@ class Visitor:
         """Expect problems that the test provokes; each must occur."""
         self._announced |= dict.fromkeys(patterns, False)
 
+    def look(self, page: Page) -> None:
+        """Note what moves in the present view, and which texts deceive."""
+        self._problems += page.evaluate(_LOOK, keys.UNPRINTABLE)
+
     def audit(self, page: Page, part: str | None = None) -> None:
-        """Note what axe finds in the present view, in both colour schemes, what moves, and which texts deceive.
+        """Look at the present view, and note what axe finds in both colour schemes.
 
         Args:
             page: A tab.
             part: A selector; axe looks only there, because the rest of the view was audited before.
         """
-        view = page.evaluate(_LOOK, keys.UNPRINTABLE)
-        self._problems += view["problems"]
-        if not view["hasAxe"]:
+        self.look(page)
+        scheme, has_axe = page.evaluate(_STATE)
+        if not has_axe:
             page.evaluate(AXE_SCRIPT)
         page.evaluate(_REST)
-        present, other = ("light", "dark") if view["scheme"] == "light" else ("dark", "light")
+        present, other = ("light", "dark") if scheme == "light" else ("dark", "light")
         self._run_axe(page, part, present)
         page.emulate_media(color_scheme=other)  # and stay there: each change draws the whole page again
         self._run_axe(page, part, other, runOnly=["color-contrast"])
@@ -304,6 +307,15 @@ def hold_uploads(visitor: Visitor, page: Page) -> None:
     visitor.announce("429 .*/images/presigned")
     page.route("**/images/presigned", refuse)
 
+
+PASTE = """
+() => {
+  const clipboardData = new DataTransfer();
+  clipboardData.items.add(new File(['x'], 'pasted.jpg', { type: 'image/jpeg' }));
+  document.body.dispatchEvent(new ClipboardEvent('paste', { clipboardData, bubbles: true }));
+}
+"""
+"""Code that pastes a file into the page."""
 
 MENU = ".menu:popover-open"
 """The open menu, for an audit."""

@@ -2,22 +2,10 @@
 
 from __future__ import annotations
 
-from decimal import Decimal
-
-import pytest
 from playwright.sync_api import Page
 
 from local.pipeline import Pipeline
-from tests.pictures import photo
-from tests.web.conftest import Visitor, expect
-
-
-@pytest.fixture
-def image(pipeline: Pipeline, folder: str) -> str:
-    """An image that the test may change."""
-    key = f"uploads/{folder}a.jpg"
-    pipeline.wait_for(key, pipeline.upload(key, photo(300, 200)))
-    return key
+from tests.web.conftest import Visitor, expect, upload
 
 
 def point(pipeline: Pipeline, key: str) -> tuple[float, float] | None:
@@ -32,8 +20,13 @@ def mark(page: Page) -> str:
     return str(page.locator(".focus-mark").evaluate("mark => `${mark.style.left} ${mark.style.top}`"))
 
 
-def test_a_point_is_set_by_keyboard_and_by_mouse(visitor: Visitor, pipeline, image, key):
-    """It is saved, the image is rendered again, and the mark shows it; Escape changes nothing."""
+def test_a_point_is_set_by_keyboard_and_by_mouse(visitor: Visitor, pipeline, make_images, example, folder, key):
+    """It is saved, the image is rendered again, and the mark shows it; Escape changes nothing.
+
+    An image that is smaller than the button has its own proportions, and the button has room beside it.
+    """
+    (image,) = upload(pipeline, folder, 1)
+    make_images(1, inside="small/", image={**example["image"], "width": 40, "height": 2})
     page = visitor.open(f"/?image={image.removeprefix('uploads/')}", key=key)
     page.get_by_role("button", name="Set focus").press("Enter")
     area = page.get_by_role("button", name="Focus: 50")
@@ -50,23 +43,11 @@ def test_a_point_is_set_by_keyboard_and_by_mouse(visitor: Visitor, pipeline, ima
     page.keyboard.press("ArrowLeft")
     page.keyboard.press("Escape")
     assert mark(page) == "40% 49%"
-    expect(page.get_by_role("heading", name="a.jpg")).to_be_visible()
+    expect(page.get_by_role("heading", name="0.jpg")).to_be_visible()
 
-
-def test_the_point_of_a_small_image_can_be_set(visitor: Visitor, make_images, example, key):
-    """The picture has its own proportions, and the button has room beside it."""
-    (image,) = make_images(1, image={**example["image"], "width": 40, "height": 2})
-    page = visitor.open(f"/?image={image.removeprefix('uploads/')}", key=key)
+    page.get_by_role("button", name="Next image").click()
     page.get_by_role("button", name="Set focus").click()
     expect(page.get_by_text("Click the point")).to_be_visible()
     size = page.locator(".detail-frame").bounding_box()
+    assert size
     assert (size["width"], size["height"]) == (40, 2)
-
-
-def test_a_caller_who_may_not_upload_sees_the_point_only(visitor: Visitor, make_images, make_key, folder):
-    """There is no button without the scope `upload`."""
-    (image,) = make_images(1, focus={"x": Decimal("0.25"), "y": Decimal("0.75")})
-    page = visitor.open(f"/?image={image.removeprefix('uploads/')}", key=make_key("read", folder=folder).text)
-    expect(page.locator(".focus-mark")).to_be_visible()
-    assert mark(page) == "25% 75%"
-    expect(page.get_by_role("button", name="focus")).to_have_count(0)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from decimal import Decimal
 from typing import Any
 
 import pytest
@@ -11,7 +12,7 @@ from playwright.sync_api import Page, Route
 from image_pipeline.api import apikeys, webpage
 from local.pipeline import Pipeline
 from tests.conftest import ROOT, WITH_OUTCOME
-from tests.web.conftest import IMPATIENT, MENU, PICTURE, Visitor, choose, expect, hold_uploads, tile, upload_row
+from tests.web.conftest import IMPATIENT, MENU, PASTE, PICTURE, Visitor, choose, expect, hold_uploads, tile, upload_row
 from tests.web.relay import Relay
 
 TOKEN = "header.claims.signature"
@@ -148,7 +149,7 @@ def test_signing_out_asks_while_files_are_uploading(visitor: Visitor, key, folde
         question = tab.get_by_role("dialog", name="Sign out while files are uploading?")
         expect(question.get_by_role("button", name="Keep uploading")).to_be_focused()
         if tab is page:
-            visitor.audit(tab)
+            visitor.audit(tab, "dialog")
         question.get_by_role("button", name="Keep uploading").click()
         expect(question).to_be_hidden()
         expect(page.get_by_role("button", name="Account")).to_be_visible()
@@ -182,7 +183,7 @@ def test_a_revoked_key_is_asked_for_again(visitor: Visitor, pipeline, folder, im
     page.get_by_role("dialog", name="Status").get_by_role("button", name="Completed", exact=True).click()
     dialog = page.get_by_role("dialog", name="Sign in again")
     expect(dialog).to_be_visible()
-    visitor.audit(page)
+    visitor.audit(page, "dialog")
     page.keyboard.press("Escape")
     expect(dialog).to_be_visible()
     fill_in(page, new.text)
@@ -192,36 +193,32 @@ def test_a_revoked_key_is_asked_for_again(visitor: Visitor, pipeline, folder, im
 
 
 def test_a_key_that_may_only_read_sees_no_buttons(visitor: Visitor, folder, make_images, make_key):
-    """Neither upload nor change is offered, in the gallery and beside an image, even if it failed."""
-    (image_key,) = make_images(1, status="FAILED", **WITH_OUTCOME)
+    """Neither upload nor change is offered, in the gallery and beside an image, even if it failed.
+
+    Pasted files are not taken, and the point of an image is only shown.
+    """
+    (image_key,) = make_images(1, focus={"x": Decimal("0.25"), "y": Decimal("0.75")})
+    (failed,) = make_images(1, inside="failed/", status="FAILED", **WITH_OUTCOME)
     page = visitor.open(key=make_key("read", folder=folder).text)
-    expect(tile(page, image_key)).to_be_visible()
-    changes = re.compile("Upload|Replace|Reprocess|Delete|Restore|Select")
+    for name in (failed, image_key):
+        expect(tile(page, name)).to_be_visible()
+    changes = re.compile("Upload|Replace|Reprocess|Delete|Restore|Select|ocus")
     expect(page.get_by_role("button", name=changes)).to_have_count(0)
     expect(page.get_by_role("checkbox")).to_have_count(0)
-    tile(page, image_key).get_by_role("link").press("Delete")
-    tile(page, image_key).get_by_role("link").press("Enter")
-    expect(page.get_by_role("button", name="Download original")).to_be_visible()
+    tile(page, failed).get_by_role("link").press("Delete")
+    for name in (failed, image_key):
+        tile(page, name).get_by_role("link").press("Enter")
+        expect(page.get_by_role("button", name="Download original")).to_be_visible()
+        expect(page.get_by_role("button", name=changes)).to_have_count(0)
+    mark = page.locator(".focus-mark")
+    expect(mark).to_be_visible()
+    assert mark.evaluate("({ style }) => [style.left, style.top]") == ["25%", "75%"]
     expect(page.get_by_role("button", name=changes)).to_have_count(0)
     page.get_by_role("button", name="Account").click()
     expect(page.get_by_text("Scopes: read")).to_be_visible()
     visitor.audit(page, MENU)
-
-
-def test_a_key_sees_only_its_folder(visitor: Visitor, folder, image_key, make_key):
-    """Images of other folders are not listed, and a first visit invites to upload."""
-    page = visitor.open(key=make_key(folder=f"{folder}empty/").text)
-    expect(page.get_by_text("Drop your first images here")).to_be_visible()
-    visitor.audit(page)
-    expect(page.locator("image-tile")).to_have_count(0)
-
-
-def test_a_key_that_may_not_read_is_told_so(visitor: Visitor, folder, make_key):
-    """The page can show nothing without the scope `read`, and says so instead of an error."""
-    visitor.announce("403 .*/images")
-    page = visitor.open(key=make_key("upload", folder=folder).text)
-    expect(page.get_by_role("button", name="Upload", exact=True)).to_be_visible()
-    expect(page.get_by_role("heading", level=2)).to_be_visible()
+    page.evaluate(PASTE)
+    expect(page.get_by_role("group", name="Message")).to_contain_text("This key may not upload")
 
 
 @pytest.fixture

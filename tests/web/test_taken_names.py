@@ -44,11 +44,13 @@ def test_a_name_that_is_taken_meanwhile_is_asked_about(visitor: Visitor, pipelin
 
 
 def test_a_key_that_may_not_read_is_asked_too(visitor: Visitor, pipeline, folder, make_key, store):
-    """The bucket knows the names; a number that is taken is not asked about again."""
+    """The page can list nothing, and says so. The bucket knows the names; a taken number is not asked about again."""
     visitor.announce("412 .*/uploads/", "403 .*/images")
     for name in ("x.jpg", "x-1.jpg"):
         store(name)
     page = visitor.open(key=make_key("upload", folder=folder).text)
+    expect(page.get_by_role("button", name="Upload", exact=True)).to_be_visible()
+    expect(page.get_by_role("heading", level=2)).to_be_visible()  # says that the images cannot be listed
     choose(page, ("x.jpg", PICTURE))
     question(page, "x.jpg").get_by_role("button", name="Keep both").click()
     expect(upload_row(page, f"{folder}x-2.jpg")).to_have_attribute("data-state", "done")
