@@ -20,7 +20,7 @@ from bench import page as budget
 from local.pipeline import Pipeline
 from local.samples import samples
 from tests.conftest import HEAVY, heavy
-from tests.web.conftest import MENU, PICTURE, Call, Visitor, expect, listed, slow_down, tile, upload
+from tests.web.conftest import MENU, Call, Visitor, expect, listed, slow_down, tile, upload
 from tests.web.relay import Relay
 
 ALBUM = "album/"
@@ -641,7 +641,7 @@ def test_images_are_processed_again(visitor: Visitor, pipeline, folder, own_key)
     visitor.audit(page, ".toast")
 
 
-def test_changes_of_others_appear(clock_visitor: Visitor, pipeline, folder, own_key):
+def test_changes_of_others_appear(clock_visitor: Visitor, pipeline, make_images, folder, own_key):
     """What another tab uploads or deletes is shown without a reload, within ten seconds."""
     (image_key,) = upload(pipeline, folder, 1)
     page, other = clock_visitor.open(key=own_key), clock_visitor.open(key=own_key)
@@ -653,9 +653,7 @@ def test_changes_of_others_appear(clock_visitor: Visitor, pipeline, folder, own_
     pipeline.wait_until(lambda: listed(pipeline, folder) == [], "the deletion")
     page.clock.fast_forward(10_000)
     expect_tiles(page)
-    new = f"uploads/{folder}new.jpg"
-    pipeline.upload(new, PICTURE)
-    pipeline.wait_until(lambda: listed(pipeline, folder, "COMPLETED") == [new], "the new image")
+    (new,) = make_images(1, inside="new/")
     page.clock.fast_forward(10_000)
     expect(tile(page, new)).to_have_attribute("data-state", "COMPLETED")
 

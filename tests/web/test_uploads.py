@@ -18,7 +18,6 @@ from tests.conftest import ROOT
 from tests.pictures import encoded, gradient
 from tests.web.conftest import (
     IMPATIENT,
-    MENU,
     PATIENCE_SECONDS,
     PICTURE,
     Visitor,
@@ -39,6 +38,9 @@ BROKEN = encoded(gradient(640, 480))[:2000]
 # The page itself refuses empty files and names with control characters.
 UNSENT = [
     "empty.jpg",
+    "javascript:document.title='hacked'.jpg",
+    " spaces  around .jpg",
+    "a" * 200 + ".jpg",
     "ö\u0308 <i>&amp;.png",
     "'; DROP TABLE images; --.gif",
     "\u200f\u200e.webp",
@@ -52,12 +54,9 @@ BACKWARDS = "\u202egpj.exe"
 # Each name is hostile in several ways: every file costs a run of the pipeline.
 HOSTILE = [
     "<img src=x onerror=document.title='hacked'> '\"><b>bold<b> <script>document.title='hacked'<!--.jpg",
-    "javascript:document.title='hacked'.jpg",
     BACKWARDS,
     "\u2066\u202efdp שלום עולם 🦊🏳️‍🌈 e\u0301 and é.jpg",
     "%2e%2e%2f 100 % + a&b=c#d what? {{stack}} ${1} $& \\n.jpg",
-    " spaces  around .jpg",
-    "a" * 200 + ".jpg",
 ]
 
 
@@ -233,7 +232,6 @@ def test_files_are_chosen_and_pasted(visitor: Visitor, folder, make_key, tmp_pat
     page.mouse.move(100, 100)  # the drag was cancelled, without any event
     expect(overlay).to_be_hidden()
     page.get_by_role("button", name="Ways to upload").click()
-    visitor.audit(page, MENU)
     with page.expect_file_chooser() as chooser:
         page.get_by_role("button", name="Choose a folder").click()
     chooser.value.set_files(write(tmp_path / "trip", {"deep/two.jpg": PICTURE}))
