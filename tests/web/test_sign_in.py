@@ -283,10 +283,10 @@ def test_files_that_are_refused_for_a_moment_are_loaded_again(visitor: Visitor, 
 
 
 def test_a_page_that_cannot_start_says_so(visitor: Visitor, key):
-    """After some attempts, a sentence and a button are shown; the button loads the page again."""
+    """After the sixth attempt, a sentence and a button are shown; the button loads the page again."""
     visitor.announce(r"503 .*/tile\.js", "Failed to fetch dynamically imported module")
     visitor.context.route("**/tile.js", lambda route: route.fulfill(status=503, body="{}"))
-    page = visitor.open(key=key, script=IMPATIENT)
+    page = visitor.open(key=key, script=f"{IMPATIENT} sessionStorage['image-pipeline:failed-starts'] ??= '4';")
     button = page.get_by_role("button", name="Try again")
     expect(button).to_be_visible()
     visitor.audit(page)
