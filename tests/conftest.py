@@ -116,7 +116,10 @@ def browser() -> Iterator[Browser]:
     """Chromium, one for all tests of a process; it ends with all its processes."""
     older = set(_descendants())
     # All tabs of a context share a process: to start one takes longer than to load the page.
-    with chromium.started(chromium_path(), "--process-per-site") as running:
+    options = ["--process-per-site"]
+    if "HEAVY" not in os.environ:
+        options.append("--js-flags=--no-maglev --no-turbofan")  # no script runs for so long that it pays to optimise it
+    with chromium.started(chromium_path(), *options) as running:
         started = set(_descendants()) - older
         yield running
         processes = started.union(*(_descendants(process) for process in started))
