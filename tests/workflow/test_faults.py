@@ -355,14 +355,14 @@ def test_failed_calls_end_as_the_rules_define(quiet_pipeline, machine, task):
     """A transient fault leaves no trace; a permanent fault has the end in the rules."""
     cases, service = [], SERVICES[machine, task]
     for fault, tries in faults_of(machine, task):
-        first, *others = fault.errors or ("",)
+        first_error, *other_errors = fault.errors or ("",)
         lasts = tries == fault.tries
         calls = tries if lasts else tries + 1
         name = f"{fault.name}, {'lasting' if lasts else 'passing'}"
         case = Case(quiet_pipeline, machine, task, name, expected(machine, task, fault, tries), calls)
-        for error in others:  # one retrier counts all names of a fault
+        for error in other_errors:  # one retrier counts all names of a fault
             case.fail(service, task, error, 1, effective=fault.effective)
-        case.fail(service, task, first, tries - len(others), effective=fault.effective)
+        case.fail(service, task, first_error, tries - len(other_errors), effective=fault.effective)
         cases.append(case)
     check(quiet_pipeline, cases)
 
