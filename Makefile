@@ -115,20 +115,20 @@ clean: ## Remove everything that the other targets created
 
 $(STAMP): requirements-dev.txt
 	@$(PYTHON) -c 'import sys; sys.exit("Python 3.11 or later is needed; this is " + sys.version.split()[0] + ". Set PYTHON=…") if sys.version_info < (3, 11) else 0'
-	@echo "Setting up .venv (a minute, once) …"
+	@echo "Setting up .venv (one or two minutes, once) …"
 	@$(PYTHON) -m venv .venv
 	@$(BIN)/$(INSTALL) requirements-dev.txt
 	@touch $@
 
 $(AUDIT_STAMP): requirements-audit.txt
-	@echo "Setting up .venv-audit (a minute, once) …"
+	@echo "Setting up .venv-audit (one or two minutes, once) …"
 	@$(PYTHON) -m venv .venv-audit
 	@.venv-audit/bin/$(INSTALL) requirements-audit.txt
 	@touch $@
 
 # What is measured has the versions that the project is tested with.
 $(BENCH_STAMP): requirements-dev.txt bench/engine/requirements.txt
-	@echo "Setting up .venv-bench (a minute, once) …"
+	@echo "Setting up .venv-bench (one or two minutes, once) …"
 	@$(PYTHON) -m venv .venv-bench
 	@.venv-bench/bin/$(INSTALL) requirements-dev.txt --requirement bench/engine/requirements.txt
 	@touch $@
