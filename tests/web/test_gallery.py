@@ -523,7 +523,7 @@ def test_the_page_is_small(new_visitor: Visitor, album, key):
     """
     page = new_visitor.context.new_page()
     page.set_viewport_size({"width": 480, "height": 400})
-    slow_down(page, download=200_000, latency=50)
+    slow_down(page, download=400_000, latency=20)
     first = budget.transferred(page, f"{new_visitor.url}/#key={key}")
     assert 0 < first <= budget.MOST_BYTES
     order = expect_tiles(page, *album)

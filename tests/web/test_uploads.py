@@ -257,7 +257,7 @@ def test_a_slow_upload_shows_its_progress(visitor: Visitor, folder, key, tmp_pat
     """
     page = visitor.open(key=key)
     expect(page.get_by_role("button", name="Account")).to_be_visible()
-    limit = slow_down(page, upload=30_000)
+    limit = slow_down(page, upload=80_000)
     noise = encoded(gradient(400, 300).effect_spread(40), "PNG")
     names = ["slow.png", *(f"x{number}.png" for number in range(4))]
     drop(page, *(write(tmp_path, {name: noise}) / name for name in names))
