@@ -93,7 +93,7 @@ def test_a_folder_is_followed_to_its_outcomes(visitor: Visitor, pipeline, folder
     page = visitor.open(key=key)
     expect(page.get_by_text("Drop your first images here")).to_be_visible()
     expect(page.locator("image-tile")).to_have_count(0)
-    visitor.audit(page)
+    visitor.audit(page, "main")
     drop(page, tmp_path / "holiday")
     panel = page.get_by_role("region", name="Uploads")
     expect(panel.get_by_role("heading")).to_have_text(f"{len(bad | unsent)} files failed")
@@ -118,7 +118,7 @@ def test_a_folder_is_followed_to_its_outcomes(visitor: Visitor, pipeline, folder
     assert 0 not in page.locator("image-tile img[src]").evaluate_all(
         "(images) => Promise.all(images.map(async (image) => { await image.decode(); return image.naturalWidth; }))"
     )
-    visitor.audit(page)
+    visitor.audit(page, "upload-panel, image-gallery")
     expect(page).to_have_title("image-pipeline")
     assert page.locator("image-tile b, image-tile script, upload-panel b, upload-panel script").count() == 0
     write(tmp_path / "again" / "holiday", {BACKWARDS: PICTURE})
@@ -165,6 +165,7 @@ def deceive_nowhere(visitor: Visitor, page: Page, image_key: str, second: Path) 
     question = page.get_by_role("dialog")
     expect(question).to_contain_text(f"{name} exists already")
     visitor.look(page)
+    visitor.audit_if_heavy(page)
     question.get_by_role("button", name="Skip").click()
     page.keyboard.press("Escape")
 
@@ -232,6 +233,7 @@ def test_files_are_chosen_and_pasted(visitor: Visitor, folder, make_key, tmp_pat
     page.mouse.move(100, 100)  # the drag was cancelled, without any event
     expect(overlay).to_be_hidden()
     page.get_by_role("button", name="Ways to upload").click()
+    visitor.audit_if_heavy(page)
     with page.expect_file_chooser() as chooser:
         page.get_by_role("button", name="Choose a folder").click()
     chooser.value.set_files(write(tmp_path / "trip", {"deep/two.jpg": PICTURE}))
