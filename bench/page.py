@@ -153,7 +153,6 @@ def transferred(page: Page, url: str) -> int:
     page.on("request", note)
     page.goto(url)
     page.locator("image-tile img.loaded").first.wait_for()
-    page.wait_for_load_state("networkidle")
     page.remove_listener("request", note)
     before = itertools.takewhile(lambda request: not _is_picture(request), requests)
     sizes = [request.sizes() for request in before if not request.failure]

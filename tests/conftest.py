@@ -130,8 +130,15 @@ def browser() -> Iterator[Browser]:
         started = set(_descendants()) - older
         yield running
         processes = started.union(*(_descendants(process) for process in started))
-    _, alive = psutil.wait_procs(processes, timeout=10)
+    _, alive = psutil.wait_procs(filter(_is_running, processes), timeout=10)
     assert not alive
+
+
+def _is_running(process: psutil.Process) -> bool:
+    """Return whether a process runs. One that has ended is a zombie until its parent, maybe a slow one, takes note."""
+    with suppress(psutil.NoSuchProcess):
+        return bool(process.status() != psutil.STATUS_ZOMBIE)
+    return False
 
 
 def _descendants(process: psutil.Process | None = None) -> list[psutil.Process]:

@@ -46,6 +46,7 @@ export class DropTarget extends HTMLElement {
 
   connectedCallback() {
     this.popover = 'manual';
+    this.setAttribute('role', 'status'); // what would happen to the files is announced
     document.body.append(this.#files, this.#directory);
     this.#files.addEventListener('change', () => this.#takeFiles());
     this.#directory.addEventListener('change', () => this.#takeFolder());

@@ -194,6 +194,7 @@ def test_filters_are_in_the_address(visitor: Visitor, pipeline, album, key):
     expect_tiles(page, *album)
 
     menu = open_menu(page, "Folder")
+    visitor.audit_if_heavy(page)
     menu.get_by_label("Folder").fill(f"{ALBUM}pets")
     menu.get_by_label("Folder").press("Enter")
     expect_tiles(page, CAT)
@@ -241,7 +242,7 @@ def test_an_image_in_detail(visitor: Visitor, pipeline, album, key, call: Call):
     expect(view.get_by_role("button", name=re.compile(record["summary"]["colours"][0]))).to_be_visible()
     view.get_by_role("heading", name="Record").click()
     expect(view.locator("pre")).to_contain_text(f'"imageKey": "{CAT}"')
-    visitor.audit(page)
+    visitor.audit(page, "image-detail")
     for _ in range(2):
         view.get_by_role("button", name="Copy JSON").click()
         expect(page.locator(".toast")).to_have_count(1)
@@ -523,7 +524,7 @@ def test_the_page_is_small(new_visitor: Visitor, album, key):
     """
     page = new_visitor.context.new_page()
     page.set_viewport_size({"width": 480, "height": 400})
-    slow_down(page, download=200_000, latency=50)
+    slow_down(page, download=400_000, latency=20)
     first = budget.transferred(page, f"{new_visitor.url}/#key={key}")
     assert 0 < first <= budget.MOST_BYTES
     order = expect_tiles(page, *album)
@@ -672,7 +673,7 @@ def test_the_api_is_down_and_back(clock_visitor: Visitor, pipeline, album, key):
         bar = page.get_by_role("status").filter(has_text="The API does not answer")
         expect(bar).to_be_visible()
         expect_tiles(page, FAILED)
-        visitor.audit(page)
+        visitor.audit(page, ".notice, main")
         server.start()
         page.clock.fast_forward(15_000)
         expect(bar).to_be_hidden()

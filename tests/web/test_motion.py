@@ -40,5 +40,6 @@ def test_motion_ends_where_the_page_without_motion_is(visitor: Visitor, image_ke
     assert picture.evaluate("picture => picture.isKept")
     link.press("Space")
     expect(page.get_by_role("region", name="Selection")).to_be_visible()
+    visitor.audit_if_heavy(page)
     page.wait_for_function(f"() => ({UNFINISHED})().length === 0")
     assert {"arrive", "appear", "wander"} <= set(page.evaluate("() => [...animations]"))

@@ -93,7 +93,7 @@ def test_a_folder_is_followed_to_its_outcomes(visitor: Visitor, pipeline, folder
     page = visitor.open(key=key)
     expect(page.get_by_text("Drop your first images here")).to_be_visible()
     expect(page.locator("image-tile")).to_have_count(0)
-    visitor.audit(page)
+    visitor.audit(page, "main")
     drop(page, tmp_path / "holiday")
     panel = page.get_by_role("region", name="Uploads")
     expect(panel.get_by_role("heading")).to_have_text(f"{len(bad | unsent)} files failed")
@@ -118,7 +118,7 @@ def test_a_folder_is_followed_to_its_outcomes(visitor: Visitor, pipeline, folder
     assert 0 not in page.locator("image-tile img[src]").evaluate_all(
         "(images) => Promise.all(images.map(async (image) => { await image.decode(); return image.naturalWidth; }))"
     )
-    visitor.audit(page)
+    visitor.audit(page, "upload-panel, image-gallery")
     expect(page).to_have_title("image-pipeline")
     assert page.locator("image-tile b, image-tile script, upload-panel b, upload-panel script").count() == 0
     write(tmp_path / "again" / "holiday", {BACKWARDS: PICTURE})
@@ -165,6 +165,7 @@ def deceive_nowhere(visitor: Visitor, page: Page, image_key: str, second: Path) 
     question = page.get_by_role("dialog")
     expect(question).to_contain_text(f"{name} exists already")
     visitor.look(page)
+    visitor.audit_if_heavy(page)
     question.get_by_role("button", name="Skip").click()
     page.keyboard.press("Escape")
 
@@ -232,6 +233,7 @@ def test_files_are_chosen_and_pasted(visitor: Visitor, folder, make_key, tmp_pat
     page.mouse.move(100, 100)  # the drag was cancelled, without any event
     expect(overlay).to_be_hidden()
     page.get_by_role("button", name="Ways to upload").click()
+    visitor.audit_if_heavy(page)
     with page.expect_file_chooser() as chooser:
         page.get_by_role("button", name="Choose a folder").click()
     chooser.value.set_files(write(tmp_path / "trip", {"deep/two.jpg": PICTURE}))
@@ -257,7 +259,7 @@ def test_a_slow_upload_shows_its_progress(visitor: Visitor, folder, key, tmp_pat
     """
     page = visitor.open(key=key)
     expect(page.get_by_role("button", name="Account")).to_be_visible()
-    limit = slow_down(page, upload=30_000)
+    limit = slow_down(page, upload=80_000)
     noise = encoded(gradient(400, 300).effect_spread(40), "PNG")
     names = ["slow.png", *(f"x{number}.png" for number in range(4))]
     drop(page, *(write(tmp_path, {name: noise}) / name for name in names))
@@ -297,13 +299,13 @@ def test_a_slow_upload_shows_its_progress(visitor: Visitor, folder, key, tmp_pat
 
 
 @pytest.fixture
-def taken(pipeline, folder) -> list[str]:
-    """Names that exist."""
-    names = [f"{folder}{name}" for name in ("a.jpg", "b.jpg", "c.jpg")]
-    for name in names:
-        pipeline.upload(f"uploads/{name}", WORDS)
-    pipeline.wait_until(lambda: len(listed(pipeline, folder, "FAILED")) == len(names), "the listing")
-    return names
+def taken(pipeline, folder, make_images) -> str:
+    """The key of a text. The names of two images exist, too: `0.jpg` and `1.jpg`."""
+    make_images(2)
+    image_key = f"uploads/{folder}words.jpg"
+    pipeline.upload(image_key, WORDS)
+    pipeline.wait_until(lambda: listed(pipeline, folder, "FAILED") == [image_key], "the listing")
+    return image_key
 
 
 def test_a_taken_name_is_asked_about(visitor: Visitor, pipeline, folder, key, taken, tmp_path):
@@ -312,8 +314,8 @@ def test_a_taken_name_is_asked_about(visitor: Visitor, pipeline, folder, key, ta
     The box in the dialog ends the questions, and Escape skips.
     """
     page = visitor.open(key=key)
-    expect(tile(page, f"uploads/{taken[0]}")).to_be_visible()
-    names = ["a.jpg", "b.jpg", "c.jpg", "new.jpg"]
+    expect(tile(page, taken)).to_be_visible()
+    names = ["0.jpg", "1.jpg", "words.jpg", "new.jpg"]
     write(tmp_path, dict.fromkeys(names, PICTURE))
     files = [tmp_path / name for name in names]
     dialog = page.get_by_role("dialog")
@@ -323,18 +325,18 @@ def test_a_taken_name_is_asked_about(visitor: Visitor, pipeline, folder, key, ta
     expect(dialog).to_have_count(0)
     drop(page, *files)
     expect(upload_row(page, f"{folder}new.jpg")).to_have_attribute("data-state", "done")
-    for name, choice in {"a.jpg": "Replace", "b.jpg": "Keep both", "c.jpg": "Skip"}.items():
+    for name, choice in {"0.jpg": "Keep both", "1.jpg": "Skip", "words.jpg": "Replace"}.items():
         question = page.get_by_role("dialog", name=re.compile(re.escape(name)))
         expect(question).to_be_visible()
-        if choice == "Replace":
+        if choice == "Keep both":
             visitor.audit(page, "dialog")
         question.get_by_role("button", name=choice).click()
-    for name in ("a.jpg", "b-1.jpg"):
+    for name in ("words.jpg", "0-1.jpg"):
         expect(tile(page, f"uploads/{folder}{name}")).to_have_attribute("data-state", "COMPLETED")
-    for name in ("a.jpg", "b-1.jpg"):
+    for name in ("words.jpg", "0-1.jpg"):
         done = upload_row(page, f"{folder}{name}").and_(page.locator("[data-state=done]"))
         expect(done).to_have_count(1)
-    expected = {"a.jpg": 2, "b.jpg": 1, "b-1.jpg": 1, "c.jpg": 1}
+    expected = {"words.jpg": 2, "0.jpg": 0, "0-1.jpg": 1, "1.jpg": 0}
     assert {name: versions(pipeline, f"{folder}{name}") for name in expected} == expected
 
 
