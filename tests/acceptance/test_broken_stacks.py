@@ -17,7 +17,7 @@ import pytest
 from image_pipeline_cli import checks, local_run
 from image_pipeline_cli.checks import Check, State
 from image_pipeline_cli.commands import main
-from image_pipeline_cli.exits import INCOMPLETE, OK, TIMED_OUT
+from image_pipeline_cli.exits import INCOMPLETE, TIMED_OUT
 from image_pipeline_cli.stack import Stack
 from image_pipeline_cli.verify import api, changes, command, images, leftovers, preparation, reports, temporary
 from image_pipeline_cli.verify.samples import FIRST, BadFile, SampleImage, bad_files
@@ -654,25 +654,29 @@ def test_a_disabled_rule_stops_the_command_before_it_creates_resources(pipeline,
 def test_a_mail_address_must_be_subscribed_and_confirmed(pipeline, reconfigure, tmp_path, capsys):
     """`doctor` names an address that has not confirmed its subscription, and one whose subscription SNS has deleted."""
 
-    def doctor() -> tuple[int, str]:
+    def mail() -> tuple[int, Any]:
+        """Return the exit code, which depends on all checks, and the result of the check of mail addresses."""
         (tmp_path / local_run.NOTE_NAME).write_text(json.dumps({**pipeline.facts, "pid": os.getpid()}))
-        return main(["doctor", "--local", "--run-dir", str(tmp_path)]), capsys.readouterr().out
+        code = main(["doctor", "--local", "--run-dir", str(tmp_path), "--json"])
+        results = json.loads(capsys.readouterr().out)["checks"]
+        (result,) = [result for result in results if result["name"] == "mail"]
+        return code, result
 
     reconfigure(NotificationEmail="you@example.com")
     reconfigure(NotificationEmail="me@example.com", AlarmEmail="us@example.com")  # the other subscription ends
-    code, out = doctor()
-    assert (code, "Confirmed: me@example.com, us@example.com." in out) == (OK, True), out
+    _, result = mail()
+    assert (result["state"], result["detail"]) == (State.OK, "Confirmed: me@example.com, us@example.com.")
     sns, topic = pipeline.client("sns"), pipeline.outputs["NotificationTopicArn"]
     new = sns.subscribe(TopicArn=topic, Protocol="email", Endpoint="new@example.com")["SubscriptionArn"]
-    code, out = doctor()
-    assert (code, "Not confirmed: new@example.com." in out) == (INCOMPLETE, True), out
-    assert "Open the link in the mail from AWS." in out
+    code, result = mail()
+    assert (code, result["detail"]) == (INCOMPLETE, "Not confirmed: new@example.com.")
+    assert "Open the link in the mail from AWS." in result["advice"]
     sns.unsubscribe(SubscriptionArn=new)
     subscriptions = sns.list_subscriptions_by_topic(TopicArn=topic)["Subscriptions"]
     (own,) = [entry["SubscriptionArn"] for entry in subscriptions if entry["Protocol"] == "email"]
     sns.unsubscribe(SubscriptionArn=own)
-    code, out = doctor()
-    assert (code, "NotificationEmail is me@example.com, but it is not subscribed." in out) == (INCOMPLETE, True), out
+    code, result = mail()
+    assert (code, result["detail"]) == (INCOMPLETE, "NotificationEmail is me@example.com, but it is not subscribed.")
 
 
 def test_uploads_without_an_execution_time_out(pipeline, stack, capsys):

@@ -1,6 +1,7 @@
 """The folders show the architecture; these tests hold the rules about imports, names and documents."""
 
 import ast
+import gc
 import re
 from collections import Counter
 from functools import cache
@@ -52,8 +53,10 @@ def nodes(path):
 
 
 @pytest.fixture(scope="module", autouse=True)
-def _forget_the_nodes():
+def _keep_the_nodes():
+    gc.disable()  # it would look through all nodes again and again, which takes longer than to parse the files
     yield
+    gc.enable()
     nodes.cache_clear()  # they take hundreds of megabytes
 
 

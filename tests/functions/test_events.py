@@ -77,9 +77,13 @@ OUTCOMES = {
 }
 
 
+@cache
+def event_text(name):
+    return (ROOT / "events" / f"{name}.json").read_text()
+
+
 def event(name):
-    text = (ROOT / "events" / f"{name}.json").read_text()
-    return json.loads(re.sub(r"\$\{(\w+)\}", lambda match: OUTPUTS[match[1]], text))
+    return json.loads(re.sub(r"\$\{(\w+)\}", lambda match: OUTPUTS[match[1]], event_text(name)))
 
 
 def location(picture):
@@ -90,28 +94,29 @@ def function_of(name):
     return max((folder for folder in FUNCTIONS if name.startswith(folder)), key=len)
 
 
-@cache
-def mentioned_samples():
-    """The samples of `make run` that events mention."""
-    text = "".join((ROOT / "events" / f"{name}.json").read_text() for name in EVENTS)
-    return [sample for sample in samples() if sample.key in text]
+_samples = cache(samples)
 
 
 @pytest.fixture
-def _uploaded(monkeypatch):
-    """Upload the samples, and create the records that some events need."""
-    for sample in mentioned_samples():
+def _uploaded(name, monkeypatch):
+    """Upload the samples that an event mentions, and create the records and the workflow that it needs."""
+    mentioned = event_text(name).__contains__
+    for sample in filter(lambda sample: mentioned(sample.key), _samples()):
         aws_client("s3").put_object(Bucket=UPLOADS_BUCKET, Key=sample.key, Body=sample.data)
-        if sample.key == "uploads/coffee.jpg":  # as its rendition, too
-            aws_client("s3").put_object(**location(event("extract_metadata")["picture"]), Body=sample.data)
-    aws_client("s3").put_object(Bucket=UPLOADS_BUCKET, Key="uploads/empty.jpg", Body=b"")
-    for key in ("uploads/coffee.jpg", "uploads/pets/Chelsea (1).jpg"):
-        rendition = {"name": "web", "format": "WEBP", "bucket": THUMBNAILS_BUCKET, "key": "thumbnails/a.jpg/0/web.webp"}
+    if name in ("extract_metadata", "clean_renditions"):  # the rendition that one labels and the other deletes
+        (coffee,) = [sample for sample in _samples() if sample.key == "uploads/coffee.jpg"]
+        aws_client("s3").put_object(**location(event("extract_metadata")["picture"]), Body=coffee.data)
+    if mentioned("uploads/empty.jpg"):
+        aws_client("s3").put_object(Bucket=UPLOADS_BUCKET, Key="uploads/empty.jpg", Body=b"")
+    rendition = {"name": "web", "format": "WEBP", "bucket": THUMBNAILS_BUCKET, "key": "thumbnails/a.jpg/0/web.webp"}
+    for key in filter(mentioned, ("uploads/coffee.jpg", "uploads/pets/Chelsea (1).jpg")):
         put_record(key, status="COMPLETED", renditions=[rendition])
-    aws_client("stepfunctions").create_state_machine(
-        name="process", definition="{}", roleArn="arn:aws:iam::123456789012:role/r"
-    )
-    put_record("uploads/invoked.jpg", execution={"id": event("store_results")["executionId"]})
+    if mentioned("uploads/invoked.jpg"):
+        put_record("uploads/invoked.jpg", execution={"id": event("store_results")["executionId"]})
+    if function_of(name) in ("reprocess_upload", "start_batch"):
+        aws_client("stepfunctions").create_state_machine(
+            name="process", definition="{}", roleArn="arn:aws:iam::123456789012:role/r"
+        )
 
     def read_object(bucket, key, _version):
         return aws_client("s3").get_object(Bucket=bucket, Key=key)["Body"].read()
@@ -146,7 +151,7 @@ def test_every_event_has_an_outcome_and_every_function_an_event():
 
 def test_the_events_refer_to_the_samples():
     """The etags in the events must match the samples."""
-    (coffee,) = [sample for sample in samples() if sample.key == "uploads/coffee.jpg"]
+    (coffee,) = [sample for sample in _samples() if sample.key == "uploads/coffee.jpg"]
     for name, part in (("validate_image", "upload"), ("generate_thumbnails", "source")):
         source = event(name)[part]
         assert source["etag"] == hashlib.md5(coffee.data).hexdigest()
@@ -156,7 +161,7 @@ def test_the_events_refer_to_the_samples():
 @pytest.mark.skipif(resize.name() == "pillow", reason="Pillow's own resizer gives other files, so other names")
 def test_the_event_of_a_rendition_refers_to_a_key_of_the_local_run():
     """The key must match what the local run writes, which depends on Pillow, engine and recipes."""
-    (coffee,) = [sample for sample in samples() if sample.key == "uploads/coffee.jpg"]
+    (coffee,) = [sample for sample in _samples() if sample.key == "uploads/coffee.jpg"]
     source = put_upload(coffee.key, coffee.data)
     result = load_handler("generate_thumbnails")({"imageKey": coffee.key, "source": source, "executionId": "1"})
     assert location(event("extract_metadata")["picture"]) == location(result["picture"])

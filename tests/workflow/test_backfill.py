@@ -181,7 +181,9 @@ def test_a_backfill_stays_within_its_limit(large_folder, most):
     assert len(set(large_folder.sent)) == len(large_folder.sent) == most
 
 
-@pytest.mark.parametrize(("tolerated", "status"), [(0, "FAILED"), (49, "FAILED"), (50, "SUCCEEDED")])
+@pytest.mark.parametrize(
+    ("tolerated", "status"), [pytest.param(0, "FAILED", marks=HEAVY), (49, "FAILED"), (50, "SUCCEEDED")]
+)
 def test_a_backfill_fails_beyond_the_tolerated_failures(large_folder, tolerated, status):
     """The other parts are processed, and a redrive repeats the failed ones."""
     large_folder.pipeline.fault("dynamodb", "BatchGetItem", "AccessDeniedException", times=-1, containing="110.jpg")
@@ -191,7 +193,7 @@ def test_a_backfill_fails_beyond_the_tolerated_failures(large_folder, tolerated,
     assert len(large_folder.messages()) == 100
 
 
-@pytest.mark.parametrize("tolerated", [0, 100])
+@pytest.mark.parametrize("tolerated", [pytest.param(0, marks=HEAVY), 100])
 def test_invalid_recipes_end_a_backfill_before_the_selection(folder, tolerated):
     """The error has its own name and the line, even if failures are tolerated."""
     folder.upload("a.jpg", "b.jpg")
@@ -297,7 +299,14 @@ def test_faults_of_a_part(folder, fault):
     assert len(folder.messages()) == (3 if fault.effective else 0)
 
 
-@pytest.mark.parametrize("answer", ANSWERS.values(), ids=ANSWERS)
+@pytest.mark.parametrize(
+    "answer",
+    # test_faults.py tries the others at another Task
+    [
+        pytest.param(answer, id=name, marks=() if name in ("nothing", "too large") else HEAVY)
+        for name, answer in ANSWERS.items()
+    ],
+)
 def test_an_invalid_answer_fails_the_backfill(folder, answer):
     """A part with an invalid result is never counted as processed."""
     folder.upload("a.jpg")
