@@ -16,14 +16,14 @@ pytestmark = pytest.mark.usefixtures("listing_table")
 
 def test_pages_join_to_the_whole_list():
     """Pages of any size contain every image once, even images of the same second."""
-    for number in range(23):
+    for number in range(11):
         list_record(record(f"uploads/{number}", second=number // 4), 1)
     everything = listed_keys()
-    assert sorted(everything) == sorted(f"uploads/{number}" for number in range(23))
+    assert sorted(everything) == sorted(f"uploads/{number}" for number in range(11))
     assert [int(key.removeprefix("uploads/")) // 4 for key in everything] == sorted(
-        (number // 4 for number in range(23)), reverse=True
+        (number // 4 for number in range(11)), reverse=True
     )
-    for limit in (1, 2, 3, 7, 22, 23, 24):
+    for limit in (1, 2, 3, 7, 10, 11, 12):
         *full, last = pages(limit)
         assert [image["imageKey"] for page in (*full, last) for image in page] == everything
         assert [len(page) for page in full] == [limit] * len(full)
