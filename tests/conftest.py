@@ -288,19 +288,24 @@ def environment(monkeypatch: pytest.MonkeyPatch) -> dict[str, str]:
 
 
 @pytest.fixture
-def aws(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """The AWS APIs of moto, for clients of boto3, with the buckets, tables and the queue of the stack."""
+def empty_aws(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """The AWS APIs of moto, for clients of boto3."""
     # moto would register thousands of addresses with the library requests, too.
     monkeypatch.setattr(moto.core.models, "RESPONSES_METHODS", ())
     with mock_aws(config={"core": {"reset_boto3_session": False}}):  # a new session reads all models again
-        # Hundreds of tests start here, and requests for all of this would take thirty milliseconds.
-        s3 = s3_backends[ACCOUNT_ID]["aws"]
-        for bucket in _BUCKETS.values():
-            s3.create_bucket(bucket, REGION)
-            s3.put_bucket_versioning(bucket, "Enabled")
-        dynamodb_backends[ACCOUNT_ID][REGION].tables |= deepcopy(_empty_tables())
-        sqs_backends[ACCOUNT_ID][REGION].create_queue("batch-queue")
         yield
+
+
+@pytest.fixture
+def aws(empty_aws: None) -> None:
+    """The AWS APIs of moto, for clients of boto3, with the buckets, tables and the queue of the stack."""
+    # Hundreds of tests start here, and requests for all of this would take thirty milliseconds.
+    s3 = s3_backends[ACCOUNT_ID]["aws"]
+    for bucket in _BUCKETS.values():
+        s3.create_bucket(bucket, REGION)
+        s3.put_bucket_versioning(bucket, "Enabled")
+    dynamodb_backends[ACCOUNT_ID][REGION].tables |= deepcopy(_empty_tables())
+    sqs_backends[ACCOUNT_ID][REGION].create_queue("batch-queue")
 
 
 @lru_cache

@@ -15,7 +15,7 @@ import boto3
 import pytest
 
 from image_pipeline.store.attributes import to_attribute
-from image_pipeline_cli import commands, reprocess
+from image_pipeline_cli import backfill, commands, follow, reprocess
 from image_pipeline_cli import stack as stacks
 from image_pipeline_cli.commands import main
 from local.pipeline import Pipeline
@@ -49,6 +49,8 @@ def running(pipeline: Pipeline, tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
     monkeypatch.setattr(stacks, "boto3", SimpleNamespace(Session=_shared_session))
     monkeypatch.setattr(stacks, "_clients", _shared_clients)
     monkeypatch.setattr(commands, "_parser", _shared_parser)
+    monkeypatch.setattr(backfill, "_POLL_SECONDS", 0.1)
+    monkeypatch.setattr(follow, "_FIRST_PAUSE_SECONDS", 0.1)
     (tmp_path / "running.json").write_text(json.dumps({**pipeline.facts, "pid": os.getpid()}))
     return ["--local", "--run-dir", str(tmp_path)]
 

@@ -32,11 +32,6 @@ def prefix(pipeline: Pipeline) -> Iterator[str]:
         yield prefix
 
 
-@pytest.fixture(autouse=True)
-def _fast(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(backfill, "_POLL_SECONDS", 0.1)
-
-
 def run_backfill(running: list[str], capsys: Any, *arguments: str) -> tuple[int, Any]:
     code = main(["backfill", *arguments, *running, "--json"])
     return code, json.loads(capsys.readouterr().out)

@@ -13,7 +13,6 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from moto import mock_aws
 
 from image_pipeline_cli import redrive, reprocess
 from image_pipeline_cli.commands import INCOMPLETE, NO_STACK, OK, USAGE, main
@@ -332,22 +331,18 @@ def test_without_a_running_copy_the_error_names_make_run(tmp_path, capsys):
     assert "make run" in capsys.readouterr().err
 
 
-def test_a_stack_on_aws_is_found_by_its_name(capsys):
+def test_a_stack_on_aws_is_found_by_its_name(empty_aws, capsys):
     """Its outputs name the resources; a stack without them is rejected."""
     outputs = {"ProcessImageStateMachineArn": {"Value": "arn"}}
     bucket = {"Bucket": {"Type": "AWS::S3::Bucket"}}
-    with mock_aws():
-        formation = aws_client("cloudformation")
-        for name, body in {
-            "pictures": {"Resources": bucket, "Outputs": outputs},
-            "other": {"Resources": bucket},
-        }.items():
-            formation.create_stack(StackName=name, TemplateBody=json.dumps(body))
-        assert find_on_aws("pictures", None).outputs == {"ProcessImageStateMachineArn": "arn"}
-        assert main(["redrive", "--stack", "other"]) == NO_STACK
-        assert "ProcessImageStateMachineArn" in capsys.readouterr().err
-        assert main(["redrive", "--stack", "missing"]) == NO_STACK
-        assert "missing" in capsys.readouterr().err
+    formation = aws_client("cloudformation")
+    for name, body in {"pictures": {"Resources": bucket, "Outputs": outputs}, "other": {"Resources": bucket}}.items():
+        formation.create_stack(StackName=name, TemplateBody=json.dumps(body))
+    assert find_on_aws("pictures", None).outputs == {"ProcessImageStateMachineArn": "arn"}
+    assert main(["redrive", "--stack", "other"]) == NO_STACK
+    assert "ProcessImageStateMachineArn" in capsys.readouterr().err
+    assert main(["redrive", "--stack", "missing"]) == NO_STACK
+    assert "missing" in capsys.readouterr().err
 
 
 def test_batch_messages_are_redriven(pipeline, running, image_key, capsys):

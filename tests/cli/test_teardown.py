@@ -1,18 +1,16 @@
 """`image-pipeline teardown` deletes everything, and only after confirmation."""
 
 import json
-from collections.abc import Iterator
 from typing import Any
 
-import boto3
 import pytest
-from moto import mock_aws
 from moto.core import DEFAULT_ACCOUNT_ID as ACCOUNT_ID
 from moto.s3.models import s3_backends
 
 from image_pipeline_cli.commands import INCOMPLETE, NO_STACK, main
 from image_pipeline_cli.stack import StackError
 from image_pipeline_cli.teardown import TeardownError, teardown
+from tests.conftest import REGION, aws_client
 
 TEMPLATE = {
     "Resources": {
@@ -33,33 +31,31 @@ TEMPLATE = {
         "Topic": {"Type": "AWS::SNS::Topic"},
     }
 }
-REGION = "eu-west-1"
 
 
 @pytest.fixture
-def stack() -> Iterator[dict[str, str]]:
+def stack(empty_aws: None) -> dict[str, str]:
     """A stack with a table and a bucket of versions, delete markers and incomplete uploads; its physical names."""
-    with mock_aws():
-        formation, s3 = boto3.client("cloudformation", REGION), boto3.client("s3", REGION)
-        formation.create_stack(StackName="throw-away", TemplateBody=json.dumps(TEMPLATE))
-        pages = formation.get_paginator("list_stack_resources").paginate(StackName="throw-away")
-        names = {
-            resource["LogicalResourceId"]: resource["PhysicalResourceId"]
-            for page in pages
-            for resource in page["StackResourceSummaries"]
-        }
-        bucket = names["Kept"]
-        for number in range(2):
-            s3.put_object(Bucket=bucket, Key=f"uploads/{number}", Body=b"x")
-        s3.put_object(Bucket=bucket, Key="uploads/0", Body=b"newer")
-        s3.delete_object(Bucket=bucket, Key="uploads/1")
-        s3.create_multipart_upload(Bucket=bucket, Key="uploads/unfinished")
-        yield names
+    formation, s3 = aws_client("cloudformation"), aws_client("s3")
+    formation.create_stack(StackName="throw-away", TemplateBody=json.dumps(TEMPLATE))
+    pages = formation.get_paginator("list_stack_resources").paginate(StackName="throw-away")
+    names = {
+        resource["LogicalResourceId"]: resource["PhysicalResourceId"]
+        for page in pages
+        for resource in page["StackResourceSummaries"]
+    }
+    bucket = names["Kept"]
+    for number in range(2):
+        s3.put_object(Bucket=bucket, Key=f"uploads/{number}", Body=b"x")
+    s3.put_object(Bucket=bucket, Key="uploads/0", Body=b"newer")
+    s3.delete_object(Bucket=bucket, Key="uploads/1")
+    s3.create_multipart_upload(Bucket=bucket, Key="uploads/unfinished")
+    return names
 
 
 def remaining() -> tuple[Any, Any]:
-    buckets = [bucket["Name"] for bucket in boto3.client("s3", REGION).list_buckets()["Buckets"]]
-    return buckets, boto3.client("dynamodb", REGION).list_tables()["TableNames"]
+    buckets = [bucket["Name"] for bucket in aws_client("s3").list_buckets()["Buckets"]]
+    return buckets, aws_client("dynamodb").list_tables()["TableNames"]
 
 
 def test_everything_is_deleted(stack):
@@ -97,9 +93,9 @@ def test_a_teardown_needs_confirmation(stack):
     assert stack["Table"] in questions[0]
 
 
-def test_an_unknown_stack_is_an_error():
+def test_an_unknown_stack_is_an_error(empty_aws):
     """It is reported before the question."""
-    with mock_aws(), pytest.raises(StackError, match="no stack nothing"):
+    with pytest.raises(StackError, match="no stack nothing"):
         teardown("nothing", REGION, lambda _: pytest.fail("asked"), lambda _: None)
 
 

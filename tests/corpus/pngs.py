@@ -83,7 +83,11 @@ def quarter(x: int, y: int) -> int:
 
 def quarters(kind: int, bits: int, colours: Sequence[Sequence[int]], *extra: bytes, interlaced: bool = False) -> bytes:
     """The image with these samples in its quarters, and with further chunks before its pixels."""
-    raw = rows(SIZE, bits, lambda x, y: colours[quarter(x, y)], interlaced)
+    if interlaced:
+        raw = rows(SIZE, bits, lambda x, y: colours[quarter(x, y)], interlaced)
+    else:  # two different rows
+        row, half = (SIZE[0], 1), SIZE[1] // 2
+        raw = b"".join(rows(row, bits, lambda x, _, y=y: colours[quarter(x, y)]) * half for y in (0, half))  # type: ignore[misc]
     return png(header(SIZE, bits, kind, interlaced), *extra, data(raw))
 
 

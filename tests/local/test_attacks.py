@@ -24,7 +24,7 @@ from image_pipeline.api import apikeys
 from local.emulator.configuration import CONTROL_PATH, TOKEN_HEADER
 from local.lock import Lock
 from local.pipeline import Pipeline
-from tests.conftest import crossed
+from tests.conftest import HEAVY, crossed
 from tests.local.conftest import PAGE
 from tests.pictures import encoded, gradient
 
@@ -319,7 +319,7 @@ def test_the_api_of_moto_is_not_available(open_to_pages, path):
         ("cloudformation", "list_stacks", {}),
         ("codebuild", "list_projects", {}),
         ("ecs", "list_clusters", {}),
-        ("ec2", "describe_instances", {}),
+        pytest.param("ec2", "describe_instances", {}, marks=HEAVY),  # its model takes long to read
         ("iam", "list_users", {}),
         ("ssm", "describe_parameters", {}),
     ],

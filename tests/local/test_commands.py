@@ -235,7 +235,10 @@ MOMENTS = {
     "its first call": ("socket.connect", "127.0.0.1"),
     "fetching a rendition": ("os.mkdir", "/run/thumbnails"),
 }
-BREADTH = ("telling where it runs", "its first call", "fetching a rendition")  # each starts a pipeline, as `run` above
+BREADTH = (
+    "imports of others",  # they are imported by its own modules
+    *("telling where it runs", "its first call", "fetching a rendition"),  # each starts a pipeline, as `run` above
+)
 
 
 @pytest.mark.parametrize(

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from image_pipeline.feeds import entries, indexing, listing
 from image_pipeline.store import records as stored_records
-from tests.conftest import LISTING_TABLE, aws_client
+from tests.conftest import LISTING_TABLE, aws_client, examples
 from tests.unit.feeds.listings import CONDITIONS, Table
 
 START = datetime(2026, 11, 21, 12, tzinfo=UTC)
@@ -235,7 +235,7 @@ def assert_all_is_listed(history: History) -> None:
 QUICK = {"deadline": None, "suppress_health_check": [HealthCheck.function_scoped_fixture]}
 
 
-@settings(max_examples=100, **QUICK)
+@settings(max_examples=examples(150), **QUICK)
 @given(CHANGES, CHANCE, st.data())
 def test_three_concurrent_listings_are_correct_at_every_moment(changes, chance, data):
     """With repeated, late and interrupted changes, every page shows what the ledgers contain."""
@@ -248,7 +248,7 @@ def test_three_concurrent_listings_are_correct_at_every_moment(changes, chance, 
     assert_all_is_listed(history)
 
 
-@settings(max_examples=60, **QUICK)
+@settings(max_examples=examples(100), **QUICK)
 @given(CHANGES, CHANCE, st.data())
 def test_repeated_and_late_changes_leave_no_entries(changes, chance, data):
     """A change that finds a newer ledger removes its own entries."""
@@ -259,7 +259,7 @@ def test_repeated_and_late_changes_leave_no_entries(changes, chance, data):
     assert stored_places(history) == history.places(newest(history))
 
 
-@settings(max_examples=60, **QUICK)
+@settings(max_examples=examples(100), **QUICK)
 @given(CHANGES, CHANCE)
 def test_an_interrupted_change_leaves_no_entries(changes, chance):
     """The change is delivered again and removes its leftovers."""

@@ -19,6 +19,7 @@ from image_pipeline.imaging.formats.header import Header
 from image_pipeline.imaging.formats.limits import Limits
 from image_pipeline.imaging.reader import Budget, Reader
 from image_pipeline.imaging.recipes import Recipe
+from tests.conftest import examples
 from tests.corpus import changed
 from tests.corpus.bmps import BITFIELDS, COLOURS, KINDS, RLE4, RLE8, Bmp, has_alpha, rle, with_profile
 
@@ -248,7 +249,7 @@ def test_masked_pixels_are_decoded_in_parts(name, width, monkeypatch):
     assert decoded(data).image.tobytes() == whole
 
 
-@pytest.mark.parametrize("seed", range(150))
+@pytest.mark.parametrize("seed", range(examples(150)))
 def test_damaged_files_end_as_images_or_rejections(seed):
     """Damaged files of every kind are rendered or rejected within bounds."""
     chance = random.Random(seed)

@@ -18,7 +18,7 @@ from image_pipeline.imaging.formats.header import Header
 from image_pipeline.imaging.formats.limits import Limits
 from image_pipeline.imaging.reader import Reader
 from image_pipeline.imaging.recipes import Recipe, Watermark, load
-from tests.conftest import crossed, examples
+from tests.conftest import HEAVY, crossed, examples
 from tests.corpus import BAD, GOOD, HOLE, QUARTERS, SIZE, UPSIDE_DOWN, holed, many_scans, noisy, quarters, saved, turned
 from tests.corpus import exif as corpus_exif
 from tests.unit.imaging.test_exif import RIGHTS, block, tags_of
@@ -64,7 +64,17 @@ def worst(colours, expected):
     )
 
 
-@pytest.mark.parametrize("case", GOOD, ids=str)
+def one_of_each_kind():
+    """The files of the corpus. `make test` tries one for each format with its colours, transparency and channels."""
+    parameters, seen = [], set()
+    for case in GOOD:
+        kind = case.format, case.colours, "CMYK" in case.name
+        parameters.append(pytest.param(case, marks=HEAVY if kind in seen else ()))
+        seen.add(kind)
+    return parameters
+
+
+@pytest.mark.parametrize("case", one_of_each_kind(), ids=str)
 def test_every_kind_of_file_has_a_smart_crop(case):
     """The crop has the size of its box, whatever the mode and the transparency of the image."""
     (crop,) = engine.render(case.make(), [Recipe("card", 20, 30, fit="cover", focus="smart")], Limits()).renditions
@@ -98,8 +108,10 @@ def test_bad_files_are_rejected(case):
     assert case.words in caught.value.message
 
 
-@pytest.mark.parametrize("image_format", ["JPEG", "PNG", "WEBP", "AVIF", "HEIF", "TIFF"])
-@pytest.mark.parametrize("orientation", range(1, 9))
+@pytest.mark.parametrize(
+    ("image_format", "orientation"),
+    crossed(["HEIF", "JPEG", "PNG", "WEBP", "AVIF", "TIFF"], [6, 1, 2, 3, 4, 5, 7, 8]),
+)
 def test_every_orientation_is_applied(image_format, orientation):
     """The renditions of every input and output format are upright."""
     recipe = Recipe("t", 120, 120, formats=("jpeg", "png", "webp", "avif"))

@@ -237,15 +237,15 @@ FLOODS = {
 
 @pytest.mark.parametrize("name", FLOODS)
 def test_floods_stay_within_the_budget(name):
-    """Repeated tables take no more memory than the budget allows; the test uses a tenth of both."""
+    """Repeated tables take no more memory than the budget allows; the test uses a twentieth of both."""
     data = FLOODS[name]()
     admitted(corpus.tiled("HEIC").data)  # loads modules, which must not count
     tracemalloc.start()
     with contextlib.suppress(RejectedError):
-        admit(Reader.of(data, Budget(reads=5_000, bytes=400_000)), Limits())
+        admit(Reader.of(data, Budget(reads=2_500, bytes=200_000)), Limits())
     _, peak = tracemalloc.get_traced_memory()
     tracemalloc.stop()
-    assert peak < 600_000
+    assert peak < 200_000
 
 
 @pytest.mark.parametrize("name", ["rows of associations", "places", "references to many"])

@@ -2,6 +2,7 @@
 
 import tracemalloc
 
+from tests.conftest import examples
 from tools.fuzz import MOST_ADMISSION_BYTES, fuzz, sources
 
 
@@ -18,7 +19,7 @@ def test_admission_stays_within_its_memory():
     sources()  # tracing would make their creation several times slower
     tracemalloc.start()
     try:
-        figures = fuzz(seconds=60, seed=20_261_127, most=100)
+        figures = fuzz(seconds=60, seed=20_261_127, most=examples(150))
     finally:
         tracemalloc.stop()
     assert 0 < figures.admission_bytes < MOST_ADMISSION_BYTES

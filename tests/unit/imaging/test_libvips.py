@@ -20,7 +20,7 @@ from image_pipeline.imaging.formats.admission import admit
 from image_pipeline.imaging.formats.limits import Limits
 from image_pipeline.imaging.reader import Reader
 from image_pipeline.imaging.recipes import Recipe
-from tests.conftest import ROOT
+from tests.conftest import ROOT, crossed
 from tests.corpus import holed, noisy, quarters, saved
 from tests.corpus.pngs import GREY, RGB, RGBA, chunk, header
 from tests.corpus.pngs import png as written
@@ -117,9 +117,7 @@ def test_libvips_sees_only_the_image_data():
     assert libvips.decode_png(file, (40, 30)).size == (40, 30)
 
 
-@pytest.mark.parametrize("kind", [GREY, RGB, RGBA])
-@pytest.mark.parametrize("piece_length", [None, 4, 5000], ids=["one chunk", "tiny chunks", "chunks"])
-@pytest.mark.parametrize("level", [0, 6])
+@pytest.mark.parametrize(("kind", "piece_length", "level"), crossed([RGB, GREY, RGBA], [5000, None, 4], [6, 0]))
 def test_every_wrong_checksum_is_detected(kind, piece_length, level):
     """This holds for wrong and missing checksums, wherever libpng's blocks of 4096 bytes end."""
     channels = {GREY: 1, RGB: 3, RGBA: 4}[kind]

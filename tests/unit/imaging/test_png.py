@@ -238,14 +238,14 @@ DAMAGES = {
 
 
 @pytest.mark.parametrize("kind", ANCILLARY, ids=bytes.decode)
-@pytest.mark.parametrize("damage", DAMAGES)
-def test_damaged_ancillary_chunks_are_ignored(kind, damage):
+def test_damaged_ancillary_chunks_are_ignored(kind):
     """The image is decoded without them."""
-    damaged = DAMAGES[damage](kind, ANCILLARY[kind])
-    file = png(header((8, 8), 8, RGB), damaged, data(rows((8, 8), 8, QUARTERS)))
-    assert displayed(file)[0].tobytes() == PLAIN
-    file = png(header((8, 8), 8, RGB), data(rows((8, 8), 8, QUARTERS)), damaged)
-    assert displayed(file)[0].tobytes() == PLAIN
+    for damage, make in DAMAGES.items():
+        damaged = make(kind, ANCILLARY[kind])
+        file = png(header((8, 8), 8, RGB), damaged, data(rows((8, 8), 8, QUARTERS)))
+        assert displayed(file)[0].tobytes() == PLAIN, damage
+        file = png(header((8, 8), 8, RGB), data(rows((8, 8), 8, QUARTERS)), damaged)
+        assert displayed(file)[0].tobytes() == PLAIN, damage
 
 
 @pytest.mark.parametrize("kind", ANCILLARY, ids=bytes.decode)

@@ -22,6 +22,7 @@ from image_pipeline.imaging.formats.tiff import find_layout
 from image_pipeline.imaging.formats.tiff_layout import DIRECT_STACK_BYTES, STACK_BYTES
 from image_pipeline.imaging.reader import Budget, Reader
 from image_pipeline.imaging.recipes import Recipe
+from tests.conftest import examples
 from tests.corpus import HERE, UPSIDE_DOWN, quarters, saved, tiffs
 from tests.corpus.tiffs import COLOURS, SHOWN_SHADES, Tiff, bilevel, cmyk, document, grey, organised, rgb
 
@@ -102,7 +103,7 @@ def test_every_kind_is_rendered_correctly(kind):
     assert worst(four(image), kind.colours) <= kind.tolerance
 
 
-@pytest.mark.parametrize("seed", range(60))
+@pytest.mark.parametrize("seed", range(examples(60)))
 def test_the_organisation_does_not_change_the_image(seed):
     """Byte order, BigTIFF, planes, strips, tiles, compression and predictors do not matter."""
     chance = random.Random(seed)
@@ -647,7 +648,7 @@ def test_libtiff_is_silent(capfd):
     assert capfd.readouterr().err == ""
 
 
-@pytest.mark.parametrize("seed", range(150))
+@pytest.mark.parametrize("seed", range(examples(150)))
 def test_damaged_files_end_as_images_or_rejections(seed):
     """Damaged files of every kind are rendered or rejected within bounds."""
     chance = random.Random(seed)

@@ -89,10 +89,10 @@ _BOXED = {"AVIF", "HEIF"}
 """The brand of a file may be that of the other one; its coded image decides later who decodes it."""
 
 
-@pytest.mark.parametrize("case", GOOD, ids=str)
-def test_admitted_formats_are_recognised(case):
+def test_admitted_formats_are_recognised():
     """Every accepted format is recognised."""
-    assert sniff(case.make()) in (_BOXED if case.format in _BOXED else {case.format})
+    for case in GOOD:
+        assert sniff(case.make()) in (_BOXED if case.format in _BOXED else {case.format}), case
 
 
 @given(st.binary(max_size=300))
