@@ -8,7 +8,7 @@ The new process reads its environment and the folders of its function, as one li
 `python -I SCRIPT ANSWERS FOLDER…` would, except that the modules have been imported, with the environment of the fork
 server.
 
-This module uses only the standard library and has only one thread, because a fork copies no other thread.
+Only the standard library is imported here, besides the modules. There is one thread, because a fork copies no other.
 """
 
 import gc
@@ -22,7 +22,11 @@ import socket
 import sys
 import time
 from contextlib import suppress
+from functools import lru_cache
 from pathlib import Path
+
+_SERVICES = ("dynamodb", "s3", "stepfunctions")
+"""Nearly all functions call one of these. To read a model takes as long as to fork three processes that need it."""
 
 
 def main() -> None:
@@ -32,10 +36,26 @@ def main() -> None:
     for module in modules:
         with suppress(ImportError):  # a function that needs it reports the error
             importlib.import_module(module)
+    if "botocore.session" in sys.modules:
+        _share_service_models()
     gc.freeze()
     answers = _serve(socket.socket(fileno=0))
     gc.enable()
     _run(script, answers)
+
+
+def _share_service_models() -> None:
+    """Let sessions of all processes use the service models that are read here, half of the work of their start."""
+    from botocore import session
+
+    session.create_loader = lru_cache(session.create_loader)
+    for service in _SERVICES:
+        session.get_session().create_client(
+            service,
+            region_name="us-east-1",
+            aws_access_key_id="-",
+            aws_secret_access_key="-",  # noqa: S106 (unused)
+        )
 
 
 def _serve(control: socket.socket) -> int:
