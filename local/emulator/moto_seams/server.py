@@ -5,7 +5,7 @@ from functools import lru_cache
 from typing import Any
 
 from moto import backends
-from moto.core import responses
+from moto.core import responses, utils
 from moto.core.base_backend import BackendDict
 from moto.moto_api._internal.moto_random import MotoRandom
 from moto.moto_server.werkzeug_app import DomainDispatcherApplication
@@ -13,12 +13,13 @@ from moto.sqs import models as sqs_models
 
 
 def install() -> None:
-    """Look up modules, services and names of moto only once.
+    """Look up modules, services, models and names of moto only once.
 
     Raises:
         RuntimeError: moto no longer has something that this module replaces.
     """
     pure: list[tuple[Any, str]] = [
+        (utils, "create_loader"),  # a new one would search hundreds of folders again for each service
         (DomainDispatcherApplication, "get_backend_for_host"),
         (responses, "camelcase_to_underscores"),
         (responses, "method_names_from_class"),
