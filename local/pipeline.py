@@ -330,7 +330,7 @@ class Pipeline:
 
     def executions(self, state_machine: str | None = None) -> list[Execution]:
         """List the executions of one state machine, by logical id, or of all; oldest first."""
-        self._read_changes()
+        self._read_changes(self._position)
         executions = [
             execution
             for execution in list(self._executions.values())
@@ -341,16 +341,19 @@ class Pipeline:
     def _wait_for_changes(self, condition: Callable[[], bool], description: str, seconds: float) -> None:
         """Wait until a condition on the known executions is true; it is tested whenever an execution changes."""
         deadline = time.monotonic() + seconds
-        self._read_changes()
-        while not condition():
+        self._read_changes(self._position)
+        while True:
+            position = self._position  # another thread may read a change after the condition is tested
+            if condition():
+                return
             remaining = deadline - time.monotonic()
             if remaining <= 0:
                 raise self._timeout(description, seconds)
-            self._read_changes(remaining)
+            self._read_changes(position, remaining)
 
-    def _read_changes(self, seconds: float = 0) -> None:
-        """Read which executions have changed; if none has, wait for one at most so long."""
-        answer = self._request("executions", {"position": self._position, "seconds": seconds})
+    def _read_changes(self, position: int, seconds: float = 0) -> None:
+        """Read which executions have changed since a position; if none has, wait for one at most so long."""
+        answer = self._request("executions", {"position": position, "seconds": seconds})
         logical_ids = {arn: logical_id for logical_id, arn in self.state_machines.items()}
         for change in answer["executions"]:
             known = self._executions.get(change["arn"])

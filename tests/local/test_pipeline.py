@@ -238,3 +238,26 @@ def test_a_burst_of_uploads_is_processed(pipeline, folder):
     versions = {key: pipeline.upload(key, PHOTO) for key in keys}
     records = [pipeline.wait_for(key, versions[key], seconds=60) for key in keys]
     assert {(record or {}).get("status") for record in records} == {"COMPLETED"}
+
+
+def test_a_waiting_thread_notices_changes_that_another_thread_reads(monkeypatch, tmp_path):
+    """It does not wait for one more change if another thread reads the last one right after it tests its condition."""
+    pipeline = Pipeline(tmp_path)
+    changes: list[dict[str, Any]] = []
+
+    def request(_: str, arguments: dict[str, Any]) -> dict[str, Any]:
+        assert len(changes) > arguments["position"] or not arguments["seconds"], "waits for a change that never comes"
+        return {"position": len(changes), "executions": changes[arguments["position"] :]}
+
+    def has_ended() -> bool:
+        if changes:
+            return True
+        changes.append(
+            {"arn": "e", "stateMachineArn": "m", "started": "2026-01-01", "status": "SUCCEEDED", "input": "{}"}
+            | {"error": None, "cause": None}
+        )
+        pipeline.executions()  # as another thread would
+        return False
+
+    monkeypatch.setattr(pipeline, "_request", request)
+    pipeline._wait_for_changes(has_ended, "the end", 5)
