@@ -87,6 +87,11 @@ def imports(event, context):
 def loaded(event, context):
     return sorted(sys.modules)
 
+def service(event, context):
+    from botocore import loaders, session
+    loaders.JSONFileLoader.load_file = None
+    return session.get_session().create_client(event, region_name="us-east-1").meta.service_model.service_name
+
 def color(event, context):
     import colorsys
     return [colorsys.__file__, os.environ["HOME"], sys.argv[2:]]
@@ -361,6 +366,12 @@ def test_packages_are_imported_before_a_function_starts(make):
     loaded = json.loads(make("loaded", packages=["missing", "colorsys"])().payload)
     assert "colorsys" in loaded
     assert not {"local", "image_pipeline", "psutil"} & set(loaded)
+
+
+def test_service_models_are_read_before_a_function_starts(make):
+    """A function creates a client of a common service without reading any file of botocore."""
+    invoke = make("service", packages=["botocore.session"], environment={"AWS_SECRET_ACCESS_KEY": "secret"})
+    assert json.loads(invoke("s3").payload) == "s3"
 
 
 @pytest.mark.parametrize("place", ["code", "layer"])
