@@ -2,21 +2,19 @@
 
 AWS supports nested `if_not_exists`, and returns all updated attributes completely, including unchanged ones. moto is
 slow: it searches each value of a response for all types, parses each update three times and letter by letter, copies
-the result node by node, checks clauses and paths again at each of its parts, splits each condition twice into words,
-copies all values for each measurement, and each query sorts the whole table with comparisons that convert both values.
+the result node by node, checks clauses and paths again at each of its parts, copies all values for each measurement,
+and each query sorts the whole table with comparisons that convert both values.
 """
 
 import base64
 import copy
 import pickle
-from collections import deque
 from functools import cache, lru_cache
 from inspect import signature
 from typing import Any
 
 from botocore.model import Shape
 from moto.core.serialize import ResponseSerializer
-from moto.dynamodb.comparisons import ConditionExpressionParser
 from moto.dynamodb.models.dynamo_type import DynamoType
 from moto.dynamodb.models.table import Table
 from moto.dynamodb.models.utilities import bytesize
@@ -64,10 +62,6 @@ def install() -> None:
     if not callable(update):
         raise RuntimeError("moto moved DynamoHandler.update_item: moto_seams/dynamodb.py must follow.")
 
-    split: Any = getattr(ConditionExpressionParser, "_lex_condition_expression", None)
-    if not callable(split):
-        raise RuntimeError("moto moved the lexer of ConditionExpressionParser: moto_seams/dynamodb.py must follow.")
-
     if not callable(getattr(DynamoType, "size", None)):
         raise RuntimeError("moto moved DynamoType.size: moto_seams/dynamodb.py must follow.")
 
@@ -87,10 +81,6 @@ def install() -> None:
         attributes = answer.result["Attributes"].items()
         answer.result["Attributes"] = {name: value for name, value in attributes if name in names}
         return answer
-
-    @lru_cache
-    def words(condition: str) -> tuple[Any, ...]:
-        return tuple(split(ConditionExpressionParser(condition, None, None)))
 
     def query_partition(self: Any, *arguments: Any, **options: Any) -> Any:
         bound_arguments = signature(query).bind(self, *arguments, **options).arguments
@@ -112,8 +102,6 @@ def install() -> None:
     # The root contains all clauses and paths.
     ActionCountValidator.traverse = count_clauses
     OverlappingPathsValidator.traverse = compare_paths
-    # The parser removes the words from their queue, but changes none of them.
-    ConditionExpressionParser._lex_condition_expression = lambda self: deque(words(self.condition_expression))  # type: ignore[method-assign]
     functions["if_not_exists"] = [functions["if_not_exists"][0], _expressions.UpdateExpressionOperandParser]
     DynamoHandler.update_item = update_item  # type: ignore[method-assign]
     DynamoType.size = _size  # type: ignore[method-assign, assignment]
