@@ -2,7 +2,7 @@
 
 It runs as `python -I fork_server.py SCRIPT MODULE…`, imports the modules, and serves the socket at its standard input
 until that is closed. Each message has four descriptors for a new process: its standard input, its log, its answers, and
-a pipe for its exit status. The answer to a message is the id of the process.
+a pipe for its exit status. The answer is the id of the process, or 0 if it cannot start.
 
 The new process reads its environment and the folders of its function, as one line of JSON. Then it runs the script as
 `python -I SCRIPT ANSWERS FOLDER…` would, except that the modules have been imported, with the environment of the fork
@@ -74,16 +74,25 @@ def _serve(control: socket.socket) -> int:
             message, descriptors, _, _ = socket.recv_fds(control, 1, 4)
             if not message:
                 sys.exit()
-            pid = os.fork()
-            if not pid:
+            pid = _fork()
+            if pid == 0:
                 signal.set_wakeup_fd(-1)
                 signal.signal(signal.SIGCHLD, signal.SIG_DFL)
                 control.detach()
                 return _take_over(descriptors, {ended, wakeup, *reports_of.values()})
-            *streams, reports_of[pid] = descriptors
-            for descriptor in streams:
+            if pid:
+                reports_of[pid] = descriptors.pop()
+            for descriptor in descriptors:
                 os.close(descriptor)
-            control.sendall(pid.to_bytes(4))
+            control.sendall((pid or 0).to_bytes(4))
+
+
+def _fork() -> int | None:
+    """Fork, as `os.fork` does; None if there is no memory for another process."""
+    try:
+        return os.fork()
+    except OSError:
+        return None
 
 
 def _report_exits(reports_of: dict[int, int]) -> None:

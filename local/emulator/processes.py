@@ -68,7 +68,7 @@ class ForkServer:
             self._control.close()
 
     def _fork(self, descriptors: list[int]) -> int:
-        """Return the id of a new process with these descriptors; 0 if the fork server has ended."""
+        """Return the id of a new process with these descriptors; 0 if it cannot start."""
         with self._lock, suppress(OSError):
             socket.send_fds(self._control, [b"+"], descriptors)
             return int.from_bytes(self._control.recv(4, socket.MSG_WAITALL))
@@ -76,7 +76,7 @@ class ForkServer:
 
 
 class Process:
-    """A process of a function. It counts as killed if the fork server was stopped before it could start."""
+    """A process of a function. It counts as killed if it could not start."""
 
     def __init__(self, pid: int, requests: int, answers: int, reports: int) -> None:
         self._requests = os.fdopen(requests, "wb")
@@ -85,7 +85,9 @@ class Process:
         self._unread = b""
         self._status: int | None = None
         self._lock = threading.Lock()
-        self._psutil = psutil.Process(pid) if pid else None  # it waits for its first line, so it still exists
+        self._psutil: psutil.Process | None = None
+        with suppress(psutil.NoSuchProcess):  # it waits for its first line, but may have been killed
+            self._psutil = psutil.Process(pid) if pid else None
 
     def send(self, message: Any) -> bool:
         """Send a line of JSON; return False if the process has ended."""

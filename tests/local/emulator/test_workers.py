@@ -15,6 +15,7 @@ from typing import Any
 import psutil
 import pytest
 
+from local.emulator import processes
 from local.emulator.iam import access_key
 from local.emulator.workers import Function, InvocationResult, Workers
 from tests.conftest import ROOT
@@ -372,6 +373,23 @@ def test_service_models_are_read_before_a_function_starts(make):
     """A function creates a client of a common service without reading any file of botocore."""
     invoke = make("service", packages=["botocore.session"], environment={"AWS_SECRET_ACCESS_KEY": "secret"})
     assert json.loads(invoke("s3").payload) == "s3"
+
+
+def test_a_process_that_cannot_start_fails_one_invocation(make, tmp_path, monkeypatch):
+    """A machine that has no memory for another process may have some later."""
+    (tmp_path / "short_of_memory.py").write_text(
+        "import os, runpy\n"
+        "fork = os.fork\n"
+        "def fail():\n"
+        "    os.fork = fork\n"
+        "    raise BlockingIOError\n"
+        "os.fork = fail\n"
+        f"runpy.run_path({str(processes._FORK_SERVER)!r}, run_name='__main__')\n"
+    )
+    monkeypatch.setattr(processes, "_FORK_SERVER", tmp_path / "short_of_memory.py")
+    invoke = make("echo")
+    assert error(invoke(1))[0] == "Runtime.ExitError"
+    assert invoke(2) == InvocationResult("2")
 
 
 @pytest.mark.parametrize("place", ["code", "layer"])
