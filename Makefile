@@ -53,6 +53,7 @@ style: $(STAMP) ## Check style and types
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+	$(BIN)/mypy layers/vendor/trim_botocore.py
 
 audit: $(STAMP) $(AUDIT_STAMP) ## Find unsafe settings, known vulnerabilities, secrets, wrong workflows and scripts
 	@$(BIN)/python -m tools.audit

@@ -74,7 +74,8 @@ def try_clients(folder: Path) -> None:
     session.set_credentials("none", "none")
     for service in sorted(SERVICES):
         operation, parameters = CALLS[service]
-        session.create_client(service, region_name="us-east-1").generate_presigned_url(operation, Params=parameters)
+        client: Any = session.create_client(service, region_name="us-east-1")
+        client.generate_presigned_url(operation, Params=parameters)
 
 
 if __name__ == "__main__":
