@@ -156,7 +156,7 @@ def test_an_execution_times_out_after_five_minutes_in_any_state(express, key):
     express.client("s3").put_object(Bucket=express.uploads_bucket, Key=key, Body=PHOTO)
     express.wait_until(lambda: any(execution.key == key for execution in express.executions()), "the execution")
     (execution,), _ = of(express, key)
-    express.wait_until(lambda: express.states_entered(execution)[-1] == "ValidateImage", "the second step")
+    express.wait_until(lambda: express.states_entered(execution)[-1:] == ["ValidateImage"], "the second step")
     express.time_out(execution)
     go_on.set()
     (execution,), notifications_of_key = of(express, key)

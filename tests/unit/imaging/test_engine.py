@@ -66,11 +66,11 @@ def worst(colours, expected):
 
 def one_of_each_kind():
     """The files of the corpus. `make test` tries one for each format with its colours, transparency and channels."""
-    parameters, seen = [], set()
+    parameters, tried_kinds = [], set()
     for case in GOOD:
         kind = case.format, case.colours, "CMYK" in case.name
-        parameters.append(pytest.param(case, marks=HEAVY if kind in seen else ()))
-        seen.add(kind)
+        parameters.append(pytest.param(case, marks=HEAVY if kind in tried_kinds else ()))
+        tried_kinds.add(kind)
     return parameters
 
 
