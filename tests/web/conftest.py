@@ -316,6 +316,31 @@ def hold_uploads(visitor: Visitor, page: Page) -> None:
     page.route("**/images/presigned", refuse)
 
 
+def keys_of(page: Page) -> list[str]:
+    """Return the keys of the tiles, in order."""
+    keys: list[str] = page.locator("image-tile").evaluate_all("(tiles) => tiles.map((tile) => tile.dataset.key)")
+    return keys
+
+
+def expect_tiles(page: Page, *keys: str) -> list[str]:
+    """Wait until exactly these images are shown, and return their keys in the order of the page."""
+    expect(page.locator("image-tile")).to_have_count(len(keys))
+    for key in keys:
+        expect(tile(page, key)).to_be_visible()
+    return keys_of(page)
+
+
+def open_menu(page: Page, name: str) -> Any:
+    """Open the menu of a filter and return it."""
+    page.get_by_role("group", name="Filters").get_by_role("button", name=re.compile(f"^{name}")).click()
+    return page.get_by_role("dialog", name=name)
+
+
+def detail(page: Page) -> Any:
+    """Return the view of one image."""
+    return page.locator("image-detail")
+
+
 PASTE = """
 () => {
   const clipboardData = new DataTransfer();

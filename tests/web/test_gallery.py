@@ -1,4 +1,4 @@
-"""Looking at images and changing them: the gallery, filters, one image in detail, selections and actions."""
+"""Looking at images: the gallery, filters, and one image in detail."""
 
 from __future__ import annotations
 
@@ -20,7 +20,19 @@ from bench import page as budget
 from local.pipeline import Pipeline
 from local.samples import samples
 from tests.conftest import HEAVY, heavy
-from tests.web.conftest import MENU, Call, Visitor, expect, listed, slow_down, tile, upload
+from tests.web.conftest import (
+    MENU,
+    Call,
+    Visitor,
+    detail,
+    expect,
+    expect_tiles,
+    keys_of,
+    listed,
+    open_menu,
+    slow_down,
+    tile,
+)
 from tests.web.relay import Relay
 
 ALBUM = "album/"
@@ -96,38 +108,10 @@ def blog() -> Iterator[Blog]:
         server.shutdown()
 
 
-def keys_of(page: Page) -> list[str]:
-    """Return the keys of the tiles, in order."""
-    keys: list[str] = page.locator("image-tile").evaluate_all("(tiles) => tiles.map((tile) => tile.dataset.key)")
-    return keys
-
-
-def expect_tiles(page: Page, *keys: str) -> list[str]:
-    """Wait until exactly these images are shown, and return their keys in the order of the page."""
-    expect(page.locator("image-tile")).to_have_count(len(keys))
-    for key in keys:
-        expect(tile(page, key)).to_be_visible()
-    return keys_of(page)
-
-
-def open_menu(page: Page, name: str) -> Any:
-    """Open the menu of a filter and return it."""
-    page.get_by_role("group", name="Filters").get_by_role("button", name=re.compile(f"^{name}")).click()
-    return page.get_by_role("dialog", name=name)
-
-
 def is_too_wide(page: Page) -> bool:
     """Return whether the page scrolls sideways."""
     wide: bool = page.evaluate("() => document.documentElement.scrollWidth > innerWidth")
     return wide
-
-
-def detail(page: Page) -> Any:
-    """Return the view of one image."""
-    return page.locator("image-detail")
-
-
-# Looking --------------------------------------------------------------------------------------------------------------
 
 
 def test_every_picture_is_shown(visitor: Visitor, pipeline, album, key):
@@ -533,130 +517,6 @@ def test_the_page_is_small(new_visitor: Visitor, album, key):
         if image_key != FAILED:
             expect(tile(page, image_key).locator("img.loaded")).to_be_visible()
     assert budget.transferred(page, f"{new_visitor.url}/?label=") < first / 4
-
-
-# Changing -------------------------------------------------------------------------------------------------------------
-
-
-def test_images_are_selected(visitor: Visitor, make_images, own_key):
-    """With the mouse and with the keyboard, one by one, in ranges and all; the link of a tile, the focus, says so."""
-    images = make_images(5)
-    page = visitor.open(key=own_key)
-    keys = expect_tiles(page, *images)
-    bar = page.get_by_role("region", name="Selection")
-    tile(page, keys[1]).hover()
-    tile(page, keys[1]).get_by_role("checkbox").click()
-    expect(bar).to_contain_text("1 selected")
-    tile(page, keys[3]).get_by_role("link").click(modifiers=["Shift"])
-    expect(bar).to_contain_text("3 selected")
-    tile(page, keys[0]).get_by_role("link").click()
-    expect(bar).to_contain_text("4 selected")
-    expect(tile(page, keys[0]).get_by_role("checkbox")).to_be_checked()
-    visitor.audit(page, "main, selection-bar")
-    page.keyboard.press("Escape")
-    expect(bar).to_be_hidden()
-    tile(page, keys[0]).get_by_role("link").focus()
-    name = keys[0].removeprefix("uploads/")
-    expect(tile(page, keys[0]).get_by_role("link")).to_have_accessible_name(name)
-    page.keyboard.press("Space")
-    expect(tile(page, keys[0]).get_by_role("link")).to_have_accessible_name(f"{name}, selected")
-    page.keyboard.press("Shift+ArrowRight")
-    page.keyboard.press("Shift+ArrowRight")
-    expect(bar).to_contain_text("3 selected")
-    page.keyboard.press("Control+a")
-    expect(bar).to_contain_text("5 selected")
-    page.get_by_role("button", name="Clear selection").click()
-    expect(bar).to_be_hidden()
-    expect(tile(page, keys[4]).get_by_role("link")).to_be_focused()
-
-
-def test_a_deletion_is_undone(visitor: Visitor, pipeline, folder, make_images, own_key):
-    """Deleted images disappear at once; undo restores them; later, the filter for deleted ones offers it, too."""
-    images = upload(pipeline, folder, 2)
-    (other,) = make_images(1, inside="other/")
-    page = visitor.open(key=own_key)
-    *keys, _ = expect_tiles(page, *images, other)
-    tile(page, keys[0]).get_by_role("link").focus()
-    page.keyboard.press("Space")
-    page.keyboard.press("Shift+ArrowRight")
-    page.get_by_role("region", name="Selection").get_by_role("button", name="Delete").click()
-    expect_tiles(page, other)
-    message = page.get_by_role("group", name="Message").filter(has_text="Deleted 2 images.")
-    expect(message).to_be_visible()
-    visitor.audit(page, ".toast")
-    pipeline.wait_until(
-        lambda: {pipeline.record(image_key)["status"] for image_key in keys} == {"DELETED"}, "the deletion"
-    )
-    message.get_by_role("button", name="Undo").click()
-    for image_key in keys:
-        expect(tile(page, image_key)).to_have_attribute("data-state", "COMPLETED")
-    assert {pipeline.record(image_key)["status"] for image_key in keys} == {"COMPLETED"}
-
-    tile(page, keys[0]).get_by_role("link").focus()
-    page.keyboard.press("Delete")
-    expect(tile(page, keys[0])).to_have_count(0)
-    pipeline.wait_until(lambda: listed(pipeline, folder, "DELETED") == [keys[0]], "the deletion")
-    open_menu(page, "Status").get_by_role("button", name="Deleted").click()
-    expect_tiles(page, keys[0])
-    visitor.audit(page, "main")
-    tile(page, keys[0]).get_by_role("link").press("Enter")
-    expect(detail(page).get_by_role("button", name="Restore")).to_be_visible()
-    visitor.audit(page, "image-detail")
-    page.keyboard.press("Escape")
-    tile(page, keys[0]).get_by_role("button", name="Restore").click()
-    pipeline.wait_until(lambda: pipeline.record(keys[0])["status"] == "COMPLETED", "the restored image")
-    page.get_by_role("button", name="Remove filter Status").click()
-    expect(tile(page, keys[0])).to_have_attribute("data-state", "COMPLETED")
-
-
-def test_images_are_processed_again(visitor: Visitor, pipeline, folder, own_key):
-    """Several at once, with progress; too soon again, the page says why and when."""
-    keys = upload(pipeline, folder, 2)
-    before = {image_key: pipeline.record(image_key)["execution"]["id"] for image_key in keys}
-    page = visitor.open(key=own_key)
-    expect_tiles(page, *keys)
-    tile(page, keys[0]).get_by_role("link").focus()
-    page.keyboard.press("Control+a")
-    reprocess = page.get_by_role("region", name="Selection").get_by_role("button", name="Reprocess")
-    message = page.get_by_role("group", name="Message")
-    page.route("**/reprocess", lambda _: None)
-    reprocess.click()
-    expect(message).to_contain_text("0 of 2")
-    expect(message.get_by_role("progressbar")).to_be_visible()
-    page.unroute("**/reprocess")  # the held requests continue
-    expect(message).to_contain_text("Processing 2 images again.")
-    pipeline.wait_until(
-        lambda: all(pipeline.record(image_key)["execution"]["id"] != before[image_key] for image_key in keys), "it"
-    )
-    for image_key in keys:
-        expect(tile(page, image_key)).to_have_attribute("data-state", "COMPLETED")
-    visitor.announce("response: 429 .*/reprocess")
-    reprocess.click()
-    expect(message.filter(has_text="2 images were not").get_by_role("listitem")).to_have_count(2)
-    page.keyboard.press("Escape")
-    tile(page, keys[0]).get_by_role("link").press("Enter")
-    detail(page).get_by_role("button", name="Reprocess").click()
-    refused = message.filter(has_text="less than 10 seconds ago").last
-    expect(refused).not_to_contain_text("2 images")
-    expect(refused.get_by_role("button", name=re.compile("Try again"))).to_be_visible()
-    visitor.audit(page, ".toast")
-
-
-def test_changes_of_others_appear(clock_visitor: Visitor, pipeline, make_images, folder, own_key):
-    """What another tab uploads or deletes is shown without a reload, within ten seconds."""
-    (image_key,) = upload(pipeline, folder, 1)
-    page, other = clock_visitor.open(key=own_key), clock_visitor.open(key=own_key)
-    for tab in (page, other):
-        expect_tiles(tab, image_key)
-    other.locator("selection-bar").wait_for(state="attached")
-    tile(other, image_key).get_by_role("link").press("Delete")
-    expect_tiles(other)
-    pipeline.wait_until(lambda: listed(pipeline, folder) == [], "the deletion")
-    page.clock.fast_forward(10_000)
-    expect_tiles(page)
-    (new,) = make_images(1, inside="new/")
-    page.clock.fast_forward(10_000)
-    expect(tile(page, new)).to_have_attribute("data-state", "COMPLETED")
 
 
 def test_the_api_is_down_and_back(clock_visitor: Visitor, pipeline, album, key):
