@@ -153,9 +153,14 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     items.sort(key=lambda item: item.nodeid.startswith("tests/unit/"))
 
 
+gc.disable()  # the collection of tests makes a million objects that stay
+
+
 def pytest_collection_finish() -> None:
-    """Exclude all existing objects from garbage collections, which would look through a million of them."""
+    """Exclude all existing objects from garbage collections, which are rare: each looks through many that stay, too."""
     gc.freeze()
+    gc.set_threshold(100_000, 20, 20)
+    gc.enable()
 
 
 @pytest.hookimpl(wrapper=True)

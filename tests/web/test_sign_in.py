@@ -11,7 +11,7 @@ from playwright.sync_api import Page, Route
 
 from image_pipeline.api import apikeys, webpage
 from local.pipeline import Pipeline
-from tests.conftest import ROOT, WITH_OUTCOME
+from tests.conftest import ROOT, WITH_OUTCOME, heavy
 from tests.web.conftest import IMPATIENT, MENU, PASTE, PICTURE, Visitor, choose, expect, hold_uploads, tile, upload_row
 from tests.web.relay import Relay
 
@@ -159,6 +159,7 @@ def test_signing_out_asks_while_files_are_uploading(visitor: Visitor, key, folde
         expect(tab.get_by_label("API key")).to_be_visible()
 
 
+@heavy  # without any upload, test_a_key_is_kept_on_the_device_on_request signs out without a question
 def test_signing_out_does_not_ask_without_uploads(visitor: Visitor, key, folder):
     """Neither before the first upload nor after the last one was cancelled."""
     page = visitor.open(key=key)
