@@ -157,7 +157,7 @@ gc.disable()  # the collection of tests makes a million objects that stay
 
 
 def pytest_collection_finish() -> None:
-    """Exclude all existing objects from garbage collections, which are rare: each looks through many that stay, too."""
+    """Exclude all existing objects from garbage collections, and collect rarely: fixtures keep many more objects."""
     gc.freeze()
     gc.set_threshold(100_000, 20, 20)
     gc.enable()

@@ -26,7 +26,7 @@ from functools import lru_cache
 from pathlib import Path
 
 _SERVICES = ("dynamodb", "s3", "stepfunctions")
-"""Nearly all functions call one of these. To read a model takes as long as to fork three processes that need it."""
+"""Nearly all functions call one of these. To read the models here saves time from about the fourth function on."""
 
 
 def main() -> None:
