@@ -227,6 +227,9 @@ def test_an_image_in_detail(visitor: Visitor, pipeline, album, key, call: Call):
     view.get_by_role("heading", name="Record").click()
     expect(view.locator("pre")).to_contain_text(f'"imageKey": "{CAT}"')
     visitor.audit(page, "image-detail")
+    for width in (1100, 1199, 1200):
+        page.set_viewport_size({"width": width, "height": 800})
+        assert page.evaluate(CROWDED) == []
     for _ in range(2):
         view.get_by_role("button", name="Copy JSON").click()
         expect(page.locator(".toast")).to_have_count(1)
@@ -266,6 +269,17 @@ def copied_links(page: Page) -> list[str]:
     )
     return links
 
+
+CROWDED = """
+() => {
+  const box = (element) => element.getBoundingClientRect();
+  const chips = [...document.querySelectorAll('.chip')];
+  const upload = box(document.querySelector('.bar-end')).left;
+  const spills = (chip) => [...chip.querySelectorAll('.icon')].some((icon) => box(icon).right > box(chip).right);
+  return chips.filter((chip) => spills(chip) || box(chip).right > upload).map((chip) => chip.textContent);
+}
+"""
+"""The filters in the bar that are too narrow for their content, or below the button beside them."""
 
 READABLE = "return (await load('format'))[kind](value)"
 """How the page writes a number."""
